@@ -1,0 +1,93 @@
+// Package config is the one file that an operator edits, turnserver.toml.
+//
+// Each table of the file is a struct here; Default gives the values that hold
+// without a file, Load reads, overrides, validates and reports every problem at
+// once, and Write prints the effective file with its secrets redacted.
+package config
+
+import "net/netip"
+
+// Config is the whole of turnserver.toml. Every part of Duet takes its own
+// section of it, never the whole.
+type Config struct {
+	HTTP      HTTP      `toml:"http"`
+	Signaling Signaling `toml:"signaling"`
+	Turn      Turn      `toml:"turn"`
+	Log       Log       `toml:"log"`
+}
+
+// HTTP is the listener of the web client and of signaling.
+type HTTP struct {
+	// Listen is the TCP address of the web client and of /v1/ws, "host:port".
+	Listen string `toml:"listen"`
+	// PublicURL is the origin that people open, "https://call.example.org".
+	// Empty: the banner names the addresses of this machine.
+	PublicURL string `toml:"public_url"`
+	// AllowedOrigins are the web origins, besides our own, that may open
+	// /v1/ws: "https://app.example.org". "*" lets every site in.
+	AllowedOrigins []string `toml:"allowed_origins"`
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto count: addresses or CIDR prefixes.
+	TrustedProxies []Prefix `toml:"trusted_proxies"`
+}
+
+// Signaling limits rooms and their members.
+type Signaling struct {
+	// Capacity is how many members a room holds, 2 to 6.
+	Capacity int `toml:"capacity"`
+	// Grace is how long a member's seat outlives a lost connection.
+	Grace Duration `toml:"grace"`
+	// MaxRooms is how many rooms may be open at once.
+	MaxRooms int `toml:"max_rooms"`
+	// MaxMembers is how many members all rooms together may hold.
+	MaxMembers int `toml:"max_members"`
+}
+
+// Turn is the STUN/TURN relay.
+type Turn struct {
+	// Enabled false leaves the relay out: calls then connect directly or not at all.
+	Enabled bool `toml:"enabled"`
+	// Realm is the REALM of long-term credentials (RFC 8489 section 9.2).
+	Realm string `toml:"realm"`
+	// ListeningIP are the addresses to listen on. Empty: all of this machine's.
+	ListeningIP []netip.Addr `toml:"listening_ip"`
+	// ListeningPort is the STUN/TURN port.
+	ListeningPort int `toml:"listening_port"`
+	// RelayIP are the local addresses of relay sockets, at most one IPv4 and
+	// one IPv6. Empty: the addresses of the default route.
+	RelayIP []netip.Addr `toml:"relay_ip"`
+	// ExternalIP is what clients and peers see in place of the relay's own
+	// addresses: "auto", or an address, or "public/private".
+	ExternalIP ExternalIPs `toml:"external_ip"`
+	// MinPort and MaxPort bound the relay ports, both included.
+	MinPort int `toml:"min_port"`
+	MaxPort int `toml:"max_port"`
+	// Users are long-term users and their passwords.
+	Users map[string]Secret `toml:"users"`
+	// StaticAuthSecret mints time-limited credentials (TURN REST API).
+	// Empty: a random one, made at each start.
+	StaticAuthSecret Secret `toml:"static_auth_secret"`
+	// StaticAuthSecretPrevious is accepted beside StaticAuthSecret, so that a
+	// secret can be changed while credentials of the old one are in use.
+	StaticAuthSecretPrevious Secret `toml:"static_auth_secret_previous"`
+	// CredentialTTL is how long a minted credential opens new allocations.
+	CredentialTTL Duration `toml:"credential_ttl"`
+	// UserQuota is how many allocations one user may hold; 0 is unlimited.
+	UserQuota int `toml:"user_quota"`
+	// TotalQuota is how many allocations all users may hold; 0 is unlimited.
+	TotalQuota int `toml:"total_quota"`
+	// DeniedPeerIP are peers that nobody may reach through the relay, beside
+	// the special-purpose ranges that are refused unless allowed.
+	DeniedPeerIP []IPRange `toml:"denied_peer_ip"`
+	// AllowedPeerIP are peers that may be reached although a built-in range
+	// or DeniedPeerIP refuses them.
+	AllowedPeerIP []IPRange `toml:"allowed_peer_ip"`
+}
+
+// Log says how much is logged and in which form.
+type Log struct {
+	// Level is "debug", "info", "warn" or "error".
+	Level string `toml:"level"`
+	// Format is "auto" (text on a terminal, else JSON), "text" or "json".
+	Format string `toml:"format"`
+}

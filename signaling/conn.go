@@ -1,0 +1,143 @@
+package signaling
+
+import (
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// What one socket may hold and how long it may take. The queue is larger than the
+// burst that one member may send, so that a peer's burst alone never makes a
+// reading member slow.
+const (
+	queueMessages = 256
+	queueBytes    = 1 << 20
+	pingEvery     = 15 * time.Second
+	silenceLimit  = 45 * time.Second
+	writeTimeout  = 10 * time.Second
+	closeTimeout  = time.Second
+)
+
+// Close codes of duet.v1, beside those of RFC 6455.
+const (
+	closeProtocol    = 4400
+	closeForbidden   = 4403
+	closeTimedOut    = 4408
+	closeRateLimited = 4429
+)
+
+// conn is one WebSocket: a bounded queue and the goroutine that alone writes it out.
+type conn struct {
+	ws   *websocket.Conn
+	wake chan struct{} // holds one token when there is something to do
+	done chan struct{} // closed when the writer has ended
+
+	mu      sync.Mutex
+	queue   [][]byte
+	bytes   int
+	closing []byte // the close frame's payload, once closing
+	slow    bool
+}
+
+func newConn(ws *websocket.Conn) *conn {
+	return &conn{ws: ws, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// enqueue queues a frame for the writer and reports false if it was the one that
+// the queue had no room for, whereupon the socket is on its way out. A frame for a
+// socket that is closing is dropped.
+func (c *conn) enqueue(frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil {
+		return true
+	}
+	if len(c.queue) >= queueMessages || c.bytes+len(frame) > queueBytes {
+		c.slow = true
+		c.queue, c.bytes = nil, 0
+		c.closing = websocket.FormatCloseMessage(closeTimedOut, "too slow a reader")
+		// The writer may be stuck in a write that the peer does not take.
+		_ = c.ws.NetConn().SetWriteDeadline(time.Now().Add(closeTimeout))
+		c.poke()
+		return false
+	}
+	c.queue = append(c.queue, frame)
+	c.bytes += len(frame)
+	c.poke()
+	return true
+}
+
+// close ends the socket after what is queued now, with a close code and a reason
+// for people. Only the first close counts.
+func (c *conn) close(code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing == nil {
+		c.closing = websocket.FormatCloseMessage(code, reason)
+		c.poke()
+	}
+}
+
+// wasSlow reports whether the socket is closing because its queue was full.
+func (c *conn) wasSlow() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slow
+}
+
+func (c *conn) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take hands over all that is queued.
+func (c *conn) take() (frames [][]byte, closing []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	frames, c.queue, c.bytes = c.queue, nil, 0
+	return frames, c.closing
+}
+
+// write is the writer: it ends when the socket fails or has been closed. Once it
+// is gone the reader has closeTimeout to hear the peer's own close frame.
+func (c *conn) write() {
+	defer close(c.done)
+	defer func() { _ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout)) }()
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	for {
+		select {
+		case <-c.wake:
+		case <-ping.C:
+			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
+				return
+			}
+			continue
+		}
+		frames, closing := c.take()
+		timeout := writeTimeout
+		if closing != nil {
+			timeout = closeTimeout
+		}
+		for _, frame := range frames {
+			_ = c.ws.SetWriteDeadline(time.Now().Add(timeout))
+			if c.ws.WriteMessage(websocket.TextMessage, frame) != nil {
+				return
+			}
+		}
+		if closing != nil {
+			_ = c.ws.WriteControl(websocket.CloseMessage, closing, time.Now().Add(closeTimeout))
+			return
+		}
+	}
+}
+
+// finish closes the socket and waits for the writer.
+func (c *conn) finish() {
+	c.close(websocket.CloseNormalClosure, "")
+	<-c.done
+	_ = c.ws.Close()
+}

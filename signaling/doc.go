@@ -1,0 +1,21 @@
+// Package signaling is the room-based signaling server of Duet: it lets the members
+// of a room exchange session descriptions and candidates over the protocol duet.v1,
+// which docs/protocol.md describes.
+//
+// # The life of a message
+//
+// A request for /v1/ws arrives in Server.ServeHTTP (server.go), which checks its
+// origin (access.go) and upgrades it. From then on the goroutine of the request is
+// the socket's reader: it decodes each frame (message.go), acts on it (session.go,
+// registry.go, room.go) and hands what others must hear to their conn's queue
+// (conn.go). Each socket has one other goroutine, its writer, which alone writes
+// data frames. The reader ends the writer and waits for it; Server.Shutdown waits
+// for the readers.
+//
+// # Locks
+//
+// The order is registry, room, session, conn; none is held during I/O. A join or a leave
+// enqueues what it has to say while it holds the room's lock, so that all members
+// see the same order of events and joined is always the first message. A
+// queue never blocks: a member whose queue is full loses its socket.
+package signaling

@@ -1,0 +1,186 @@
+package signaling
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/duetcall/duet/config"
+)
+
+// maxUnjoined bounds the sockets that have not joined a room yet, so that strangers
+// who only connect cannot use up what members need.
+const maxUnjoined = 1024
+
+// closeTryAgain is 1013, "try again later" (IANA WebSocket close codes).
+const closeTryAgain = websocket.CloseTryAgainLater
+
+// Options are what the server needs from the rest of the process.
+type Options struct {
+	// ICEServers mints the ICE servers of one member. Nil: none are handed out.
+	ICEServers func(memberID string) ICE
+	// Origins decides which web pages may open a socket.
+	Origins Origins
+	// Log receives one line for each member who comes or goes. Nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Server is the signaling server: the http.Handler of /v1/ws.
+type Server struct {
+	opts     Options
+	upgrader websocket.Upgrader
+	registry *registry
+	stats    *counters
+
+	readers sync.WaitGroup // one for each socket
+
+	mu       sync.Mutex // guards what follows; comes before no other lock
+	conns    map[*conn]bool
+	unjoined int
+	draining bool
+}
+
+// New returns a server that is ready to serve.
+func New(cfg config.Signaling, opts Options) *Server {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	if opts.ICEServers == nil {
+		opts.ICEServers = func(string) ICE { return ICE{Servers: []ICEServer{}} }
+	}
+	return &Server{
+		opts:     opts,
+		registry: newRegistry(cfg),
+		stats:    newCounters(),
+		conns:    make(map[*conn]bool),
+		upgrader: websocket.Upgrader{
+			HandshakeTimeout: writeTimeout,
+			Subprotocols:     []string{Protocol},
+			ReadBufferSize:   4 << 10,
+			WriteBufferPool:  new(sync.Pool),
+			CheckOrigin:      func(*http.Request) bool { return true }, // checked before, with words
+		},
+	}
+}
+
+// ServeHTTP upgrades the request and serves its socket until it ends.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "This is the signaling endpoint of Duet: connect with a WebSocket and the subprotocol "+Protocol+".", http.StatusUpgradeRequired)
+		return
+	}
+	if err := s.opts.Origins.Check(r); err != nil {
+		s.stats.origins.Add(1)
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	if !slices.Contains(websocket.Subprotocols(r), Protocol) {
+		http.Error(w, "Offer the WebSocket subprotocol "+Protocol+".", http.StatusBadRequest)
+		return
+	}
+	if !s.admit() {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "The server is busy or restarting. Try again in a few seconds.", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.readers.Done()
+	ws, err := s.upgrader.Upgrade(w, r, nil)
+	if err != nil { // answered by the upgrader
+		s.joinedOrGone()
+		return
+	}
+	c := newConn(ws)
+	s.track(c)
+	go c.write() // ended and awaited by c.finish
+	defer s.forget(c)
+	defer c.finish()
+	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr)}).run()
+}
+
+// admit counts a socket that is about to be upgraded, unless there are too many
+// or the server is draining.
+func (s *Server) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining || s.unjoined >= maxUnjoined {
+		s.stats.crowded.Add(1)
+		return false
+	}
+	s.unjoined++
+	s.readers.Add(1)
+	return true
+}
+
+// joinedOrGone makes room for the next socket that has not joined.
+func (s *Server) joinedOrGone() {
+	s.mu.Lock()
+	s.unjoined--
+	s.mu.Unlock()
+}
+
+func (s *Server) track(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = true
+	if s.draining { // it slipped in between admit and here
+		goAway(c)
+	}
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// Shutdown asks every member to come back in a moment and closes every socket with
+// 1012. It returns when the last is gone, or with ctx's error after cutting those
+// that are left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	for c := range s.conns {
+		goAway(c)
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { // ends once the sockets have, which the cut below makes sure of
+		defer close(done)
+		s.readers.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	left := len(s.conns)
+	for c := range s.conns {
+		_ = c.ws.NetConn().Close()
+	}
+	s.mu.Unlock()
+	<-done
+	return fmt.Errorf("cutting %d sockets: %w", left, ctx.Err())
+}
+
+func (s *Server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// goAway tells a client when to come back. The times are spread, so that not all do at once.
+func goAway(c *conn) {
+	in := 300*time.Millisecond + rand.N(time.Second)
+	c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}))
+	c.close(websocket.CloseServiceRestart, "the server is restarting")
+}

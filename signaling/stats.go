@@ -1,0 +1,50 @@
+package signaling
+
+import "sync/atomic"
+
+// Stats is a snapshot of what the server does and has refused.
+type Stats struct {
+	Sockets, Rooms, Members int64 // now
+
+	Joins       uint64 // members ever seated
+	Messages    uint64 // messages from members
+	Signals     uint64 // signals passed on
+	SlowReaders uint64 // sockets closed because their queue was full
+
+	Refused map[Code]uint64 // errors sent, by code
+	Origins uint64          // upgrades refused for their origin
+	Crowded uint64          // upgrades refused because too many sockets had not joined yet
+}
+
+// counters is the live form of Stats.
+type counters struct {
+	joins, messages, signals, slow, origins, crowded atomic.Uint64
+
+	refused map[Code]*atomic.Uint64 // every code, made once
+}
+
+func newCounters() *counters {
+	c := &counters{refused: make(map[Code]*atomic.Uint64)}
+	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeCapacity, CodeUnavailable, CodeInternal} {
+		c.refused[code] = new(atomic.Uint64)
+	}
+	return c
+}
+
+// Stats returns a snapshot of the server's counters.
+func (s *Server) Stats() Stats {
+	rooms, members := s.registry.size()
+	s.mu.Lock()
+	sockets := len(s.conns)
+	s.mu.Unlock()
+	refused := make(map[Code]uint64, len(s.stats.refused))
+	for code, n := range s.stats.refused {
+		refused[code] = n.Load()
+	}
+	return Stats{
+		Sockets: int64(sockets), Rooms: int64(rooms), Members: int64(members),
+		Joins: s.stats.joins.Load(), Messages: s.stats.messages.Load(), Signals: s.stats.signals.Load(),
+		SlowReaders: s.stats.slow.Load(), Refused: refused,
+		Origins: s.stats.origins.Load(), Crowded: s.stats.crowded.Load(),
+	}
+}

@@ -1,0 +1,162 @@
+// The messages of duet.v1, as docs/protocol.md describes them: what the server
+// sends is checked here once, so that nothing behind it meets a wrong shape.
+
+/** The WebSocket subprotocol. */
+export const protocol = 'duet.v1';
+
+/**
+ * @typedef {{id: string, name: string, polite: boolean}} Member
+ *   Another member of the room. polite is that member's role; ours is the opposite.
+ * @typedef {{servers: RTCIceServer[], expires?: string}} Ice
+ * @typedef {{
+ *   type: 'joined', seq: number, self: {id: string, name: string},
+ *   room: {name: string, capacity: number}, members: Member[], ice: Ice,
+ * }} Joined
+ * @typedef {{type: 'member', seq: number, event: 'joined' | 'left', member: Member, reason: string}} MemberEvent
+ * @typedef {RTCIceCandidateInit | null} Candidate  null: this side's candidates end here.
+ * @typedef {{description?: RTCSessionDescriptionInit, candidates?: Candidate[]}} SignalContent
+ * @typedef {{type: 'signal', seq: number, from: string} & SignalContent} Signal
+ * @typedef {{type: 'ice', seq: number, ice: Ice}} IceMessage
+ * @typedef {{type: 'goaway', reason: string, reconnectInMs: number}} Goaway
+ * @typedef {'stop' | 'rejoin' | 'retry'} Action
+ * @typedef {{type: 'error', code: string, message: string, action: Action, retryAfterMs: number}} Failure
+ * @typedef {Joined | MemberEvent | Signal | IceMessage | Goaway | Failure | {type: 'ping'} | {type: 'pong'}} Incoming
+ * @typedef {{type: 'join', room: string, name: string}
+ *   | ({type: 'signal', to: string} & SignalContent)
+ *   | {type: 'ice'} | {type: 'ping'} | {type: 'pong'} | {type: 'leave'}} Outgoing
+ * @typedef {Record<string, unknown>} Fields
+ */
+
+/** The most characters of a room's or a member's name. */
+export const maxNameCharacters = 64;
+
+/**
+ * encode writes one text frame.
+ *
+ * @param {Outgoing} message
+ */
+export const encode = (message) => JSON.stringify(message);
+
+/**
+ * decode reads one text frame. It returns null for what this client does not know
+ * or cannot use: unknown types are for newer clients, wrong shapes for nobody.
+ *
+ * @param {unknown} frame
+ * @returns {Incoming | null}
+ */
+export function decode(frame) {
+  if (typeof frame !== 'string') return null;
+  let parsed;
+  try {
+    parsed = JSON.parse(frame);
+  } catch {
+    return null;
+  }
+  return isObject(parsed) ? read(parsed) : null;
+}
+
+/**
+ * @param {Fields} fields
+ * @returns {Incoming | null}
+ */
+function read(fields) {
+  const seq = number(fields.seq);
+  switch (fields.type) {
+    case 'joined':
+      return joined(fields, seq);
+    case 'member': {
+      const member = readMember(fields.member);
+      const event = fields.event;
+      if (!member || (event !== 'joined' && event !== 'left')) return null;
+      return { type: 'member', seq, event, member, reason: string(fields.reason) };
+    }
+    case 'signal': {
+      const content = signalContent(fields);
+      return content && typeof fields.from === 'string' ? { type: 'signal', seq, from: fields.from, ...content } : null;
+    }
+    case 'ice': {
+      const ice = readIce(fields.ice);
+      return ice && { type: 'ice', seq, ice };
+    }
+    case 'goaway':
+      return { type: 'goaway', reason: string(fields.reason), reconnectInMs: number(fields.reconnect_in_ms) };
+    case 'error':
+      return {
+        type: 'error',
+        code: string(fields.code),
+        message: string(fields.message),
+        action: fields.action === 'stop' || fields.action === 'rejoin' ? fields.action : 'retry',
+        retryAfterMs: number(fields.retry_after_ms),
+      };
+    case 'ping':
+    case 'pong':
+      return { type: fields.type };
+    default:
+      return null;
+  }
+}
+
+/**
+ * @param {Fields} fields
+ * @param {number} seq
+ * @returns {Joined | null}
+ */
+function joined(fields, seq) {
+  const { self, room, members } = fields;
+  const ice = readIce(fields.ice);
+  if (!isObject(self) || typeof self.id !== 'string' || !isObject(room) || !Array.isArray(members) || !ice) return null;
+  return {
+    type: 'joined',
+    seq,
+    self: { id: self.id, name: string(self.name) },
+    room: { name: string(room.name), capacity: number(room.capacity) },
+    members: members.map(readMember).filter((member) => member !== null),
+    ice,
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Member | null}
+ */
+function readMember(value) {
+  if (!isObject(value) || typeof value.id !== 'string' || typeof value.polite !== 'boolean') return null;
+  return { id: value.id, name: string(value.name), polite: value.polite };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Ice | null}
+ */
+function readIce(value) {
+  if (!isObject(value) || !Array.isArray(value.servers)) return null;
+  const servers = value.servers.filter((server) => isObject(server) && Array.isArray(server.urls));
+  return typeof value.expires === 'string' ? { servers, expires: value.expires } : { servers };
+}
+
+/**
+ * @param {Fields} fields
+ * @returns {SignalContent | null}
+ */
+function signalContent({ description, candidates }) {
+  /** @type {SignalContent} */
+  const content = {};
+  if (isObject(description)) {
+    const { type, sdp } = description;
+    if ((type !== 'offer' && type !== 'answer') || typeof sdp !== 'string') return null;
+    content.description = { type, sdp };
+  }
+  if (Array.isArray(candidates)) {
+    content.candidates = candidates.filter((candidate) => candidate === null || isObject(candidate));
+  }
+  return content.description || content.candidates ? content : null;
+}
+
+/** @param {unknown} value @returns {value is Fields} */
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** @param {unknown} value */
+const string = (value) => (typeof value === 'string' ? value : '');
+
+/** @param {unknown} value */
+const number = (value) => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0);

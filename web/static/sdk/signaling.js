@@ -1,0 +1,271 @@
+// One member's way to the server: a WebSocket that joins, pings and comes back.
+//
+// A lost socket is replaced by a new one with a fresh `join`, which makes a new
+// member: `joined` is emitted again, with another id. Media does not pass here
+// and goes on meanwhile.
+
+import { Emitter } from './events.js';
+import { decode, encode, protocol } from './message.js';
+
+/**
+ * @import { Failure, Ice, Joined, MemberEvent, Outgoing, Signal } from './message.js'
+ *
+ * @typedef {{
+ *   url: string | URL, room: string, name?: string, signal?: AbortSignal,
+ *   WebSocket?: typeof globalThis.WebSocket, random?: () => number,
+ * }} SignalingOptions
+ * @typedef {{attempt: number, delayMs: number, code: string, message: string}} Interruption
+ */
+
+/** Milliseconds before each attempt to reconnect; the last one repeats. */
+export const reconnectDelays = [0, 300, 1200, 2700, 4800, 7000];
+
+const pingEveryMs = 15_000;
+const pongWithinMs = 10_000;
+const openWithinMs = 10_000;
+const iceWithinMs = 3_000;
+/** How long a member who was in the room goes on trying. */
+const giveUpAfterMs = 5 * 60_000;
+
+/** Why signaling ended, or a join was refused. */
+export class SignalingError extends Error {
+  /**
+   * @param {string} code  of the server's `error`, or "unreachable", "aborted"
+   * @param {string} message
+   * @param {{action?: 'stop' | 'rejoin' | 'retry', close?: number}} [more]  close is the WebSocket's code, 0 without one
+   */
+  constructor(code, message, { action = 'stop', close = 0 } = {}) {
+    super(message);
+    this.name = 'SignalingError';
+    this.code = code;
+    this.action = action;
+    this.close = close;
+  }
+}
+
+/**
+ * @extends {Emitter<{
+ *   joined: Joined, member: MemberEvent, signal: Signal, ice: Ice, failure: Failure,
+ *   interrupted: Interruption, ended: SignalingError,
+ * }>}
+ */
+export class Signaling extends Emitter {
+  #options;
+  #WebSocket;
+  #random;
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** Ends the current socket's listeners and timers. */
+  #life = new AbortController();
+  /** @type {PromiseWithResolvers | null} */
+  #joining = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {Failure | null} */
+  #failure = null;
+  #goawayMs = -1;
+  #attempt = 0;
+  #everJoined = false;
+  #joined = false;
+  #interruptedAt = 0;
+  #ended = false;
+
+  /** @typedef {{promise: Promise<Joined>, resolve: (joined: Joined) => void, reject: (error: Error) => void}} PromiseWithResolvers */
+
+  /** @param {SignalingOptions} options */
+  constructor(options) {
+    super();
+    this.#options = options;
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    this.#random = options.random ?? Math.random;
+    options.signal?.addEventListener('abort', () => this.leave(), { once: true });
+  }
+
+  /**
+   * connect opens the socket and joins. It tries as often as reconnectDelays is
+   * long, and rejects with a SignalingError: at once where the server says stop.
+   *
+   * @returns {Promise<Joined>}
+   */
+  connect() {
+    if (this.#joining) return this.#joining.promise;
+    this.#joining = withResolvers();
+    this.#joining.promise.catch(() => {}); // also told by "ended"
+    if (this.#ended) this.#joining.reject(new SignalingError('aborted', 'left before joining'));
+    else this.#open();
+    return this.#joining.promise;
+  }
+
+  /**
+   * send returns false when the message could not be sent: there is no socket
+   * in the room. What was meant for the old membership means nothing to the next.
+   *
+   * @param {Outgoing} message
+   */
+  send(message) {
+    if (!this.#joined || this.#socket?.readyState !== 1) return false;
+    this.#socket.send(encode(message));
+    return true;
+  }
+
+  /**
+   * requestIce asks for fresh ICE servers; null if none came in 3 s.
+   *
+   * @returns {Promise<Ice | null>}
+   */
+  requestIce() {
+    if (!this.send({ type: 'ice' })) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const done = new AbortController();
+      const finish = (/** @type {Ice | null} */ ice) => {
+        clearTimeout(timer);
+        done.abort();
+        resolve(ice);
+      };
+      const timer = setTimeout(() => finish(null), iceWithinMs);
+      this.addEventListener('ice', (event) => finish(event.detail), { signal: done.signal });
+      this.#life.signal.addEventListener('abort', () => finish(null), { signal: done.signal });
+    });
+  }
+
+  /** retryNow ends the wait before the next attempt: the network is back. */
+  retryNow() {
+    if (this.#ended || this.#socket || !this.#joining) return;
+    this.#open();
+  }
+
+  /** leave ends the membership and everything that runs here. */
+  leave() {
+    this.send({ type: 'leave' });
+    this.#end(new SignalingError('aborted', 'left'));
+  }
+
+  #open() {
+    clearTimeout(this.#timer);
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    this.#failure = null;
+    this.#goawayMs = -1;
+    let socket;
+    try {
+      socket = new this.#WebSocket(this.#options.url, protocol);
+    } catch (error) {
+      return this.#end(new SignalingError('unreachable', String(error)));
+    }
+    this.#socket = socket;
+    // Listeners are ended with the life; a socket that never closes is not waited for.
+    const on = (/** @type {string} */ type, /** @type {(event: Event) => void} */ listener) =>
+      socket.addEventListener(type, (event) => signal.aborted || listener(event));
+    on('open', () => {
+      const { room, name = '' } = this.#options;
+      socket.send(encode({ type: 'join', room, name }));
+    });
+    on('message', (event) => this.#receive(/** @type {MessageEvent} */ (event).data));
+    on('close', (event) => this.#lost(/** @type {CloseEvent} */ (event).code));
+    on('error', () => {}); // `close` follows
+    this.#timer = setTimeout(() => this.#lost(0), openWithinMs);
+  }
+
+  /** @param {unknown} frame */
+  #receive(frame) {
+    if (this.#joined) this.#ping(); // any message proves that the socket lives
+    const message = decode(frame);
+    switch (message?.type) {
+      case 'joined':
+        this.#joined = this.#everJoined = true;
+        this.#attempt = 0;
+        this.#interruptedAt = 0;
+        this.#ping();
+        this.emit('joined', message);
+        return this.#joining?.resolve(message);
+      case 'member':
+        return this.emit('member', message);
+      case 'signal':
+        return this.emit('signal', message);
+      case 'ice':
+        return this.emit('ice', message.ice);
+      case 'ping':
+        return void this.send({ type: 'pong' });
+      case 'goaway':
+        this.#goawayMs = message.reconnectInMs;
+        return;
+      case 'error':
+        if (message.action !== 'retry' || !this.#joined) this.#failure = message;
+        return this.emit('failure', message);
+    }
+  }
+
+  /** A ping after 15 s of silence; 10 s later the socket is given up. */
+  #ping() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.send({ type: 'ping' });
+      this.#timer = setTimeout(() => this.#lost(0), pongWithinMs);
+    }, pingEveryMs);
+  }
+
+  /** @param {number} close  the close code, 0 where we gave the socket up */
+  #lost(close) {
+    const failure = this.#failure;
+    this.#drop();
+    const error = new SignalingError(failure?.code ?? (close === 1012 ? 'unavailable' : 'unreachable'), failure?.message ?? '', {
+      action: failure?.action ?? 'rejoin',
+      close,
+    });
+    const now = Date.now();
+    this.#interruptedAt ||= now;
+    const exhausted = this.#everJoined
+      ? now - this.#interruptedAt > giveUpAfterMs
+      : this.#attempt >= reconnectDelays.length;
+    if (error.action === 'stop' || close === 1000 || exhausted) return this.#end(error);
+
+    const delayMs = this.#delay(failure);
+    this.#timer = setTimeout(() => this.#open(), delayMs);
+    this.#attempt++;
+    this.emit('interrupted', { attempt: this.#attempt, delayMs, code: error.code, message: error.message });
+  }
+
+  /**
+   * What the server asked for, else the table's entry, a quarter more or less so
+   * that a room's members do not come all at once.
+   *
+   * @param {Failure | null} failure
+   */
+  #delay(failure) {
+    if (this.#goawayMs >= 0) return this.#goawayMs;
+    const listed = reconnectDelays[Math.min(this.#attempt, reconnectDelays.length - 1)] ?? 0;
+    return Math.max(failure?.retryAfterMs ?? 0, listed * (0.75 + this.#random() / 2));
+  }
+
+  /** Ends the socket and its timers, whatever state it is in. */
+  #drop() {
+    clearTimeout(this.#timer);
+    this.#life.abort();
+    this.#joined = false;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket && socket.readyState < 2) socket.close();
+  }
+
+  /** @param {SignalingError} error */
+  #end(error) {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#drop();
+    this.#joining?.reject(error);
+    this.emit('ended', error);
+  }
+}
+
+/** @returns {{promise: Promise<Joined>, resolve: (joined: Joined) => void, reject: (error: Error) => void}} */
+function withResolvers() {
+  /** @type {(joined: Joined) => void} */
+  let resolve = () => {};
+  /** @type {(error: Error) => void} */
+  let reject = () => {};
+  const promise = new Promise((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  return { promise, resolve, reject };
+}
