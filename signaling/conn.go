@@ -38,6 +38,7 @@ type conn struct {
 	bytes   int
 	closing []byte // the close frame's payload, once closing
 	slow    bool
+	ended   bool // the writer has; the read deadline is final
 }
 
 func newConn(ws *websocket.Conn) *conn {
@@ -101,11 +102,11 @@ func (c *conn) take() (frames [][]byte, closing []byte) {
 	return frames, c.closing
 }
 
-// write is the writer: it ends when the socket fails or has been closed. Once it
-// is gone the reader has closeTimeout to hear the peer's own close frame.
+// write is the writer: it ends when the socket fails or has been closed, and leaves
+// a reader that still reads closeTimeout to hear the peer's own close frame.
 func (c *conn) write() {
 	defer close(c.done)
-	defer func() { _ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout)) }()
+	defer c.end()
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	for {
@@ -135,9 +136,31 @@ func (c *conn) write() {
 	}
 }
 
-// finish closes the socket and waits for the writer.
+// end leaves whoever reads the time that a close handshake takes.
+func (c *conn) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	_ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout))
+}
+
+// heard puts off the read deadline: the peer is alive.
+func (c *conn) heard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		_ = c.ws.SetReadDeadline(time.Now().Add(silenceLimit))
+	}
+}
+
+// finish waits for the writer of a closed conn and then for the peer's close frame:
+// a socket closed with unread bytes would be reset, and the peer would never read why.
 func (c *conn) finish() {
-	c.close(websocket.CloseNormalClosure, "")
 	<-c.done
+	for {
+		if _, _, err := c.ws.NextReader(); err != nil {
+			break
+		}
+	}
 	_ = c.ws.Close()
 }

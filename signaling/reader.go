@@ -32,19 +32,25 @@ type reader struct {
 	session *session // nil until joined
 	room    *room
 	since   time.Time
+
+	code int    // of the close frame, once it is known
+	text string // why, for people
 }
 
-// run reads until the socket ends, and gives the seat back.
+// run reads until the socket ends. It gives the seat back before it closes the
+// socket: who sees the close may join again at once.
 func (r *reader) run() {
+	r.code = websocket.CloseNormalClosure
 	reason := r.read()
 	if r.session == nil {
 		r.server.joinedOrGone()
-		return
+	} else {
+		if r.conn.wasSlow() {
+			reason = ReasonSlow
+		}
+		r.leave(reason)
 	}
-	if r.conn.wasSlow() {
-		reason = ReasonSlow
-	}
-	r.leave(reason)
+	r.conn.close(r.code, r.text)
 }
 
 func (r *reader) read() Reason {
@@ -52,10 +58,10 @@ func (r *reader) read() Reason {
 	ws.SetReadLimit(MaxMessageBytes)
 	_ = ws.SetReadDeadline(time.Now().Add(joinTimeout))
 	ws.SetPongHandler(func(string) error {
-		if r.session == nil { // a pong does not buy time to join
-			return nil
+		if r.session != nil { // a pong does not buy time to join
+			r.conn.heard()
 		}
-		return ws.SetReadDeadline(time.Now().Add(silenceLimit))
+		return nil
 	})
 	messages := rate.NewLimiter(messagesPerSecond, messageBurst)
 	bytes := rate.NewLimiter(bytesPerSecond, byteBurst)
@@ -86,7 +92,7 @@ func (r *reader) read() Reason {
 			}
 		}
 		if r.session != nil {
-			_ = ws.SetReadDeadline(now.Add(silenceLimit))
+			r.conn.heard()
 		}
 	}
 }
@@ -110,7 +116,6 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	case TypePing:
 		r.conn.enqueue(encode(Outbound{Type: TypePong}))
 	case TypeLeave:
-		r.conn.close(websocket.CloseNormalClosure, "left")
 		return ReasonLeft, true
 	}
 	return "", false
@@ -188,7 +193,7 @@ func (r *reader) tell(code Code, message string) {
 	r.session.send(Outbound{Type: TypeError, Code: code, Message: message, Action: ActionRetry})
 }
 
-// fail sends an error and closes the socket.
+// fail sends an error, after which run closes the socket.
 func (r *reader) fail(why refusal) Reason {
 	r.server.stats.refused[why.code].Add(1)
 	out := Outbound{Type: TypeError, Code: why.code, Message: why.message, Action: why.action}
@@ -197,21 +202,21 @@ func (r *reader) fail(why refusal) Reason {
 	} else {
 		r.conn.enqueue(encode(out))
 	}
-	r.conn.close(why.close, string(why.code))
+	r.code, r.text = why.close, string(why.code)
 	r.log.Debug("socket refused", "reason", why.code)
 	return ReasonError
 }
 
-// ended says why the socket ended, and tells the other side where it still can hear.
+// ended says why the socket ended.
 func (r *reader) ended(err error) Reason {
-	var timeout net.Error
+	timeout, ok := errors.AsType[net.Error](err)
 	switch {
-	case errors.As(err, &timeout) && timeout.Timeout() && r.session == nil:
-		r.conn.close(closeTimedOut, "no join in time")
-	case errors.As(err, &timeout) && timeout.Timeout():
-		r.conn.close(closeTimedOut, "no pong in time")
-	case errors.Is(err, websocket.ErrReadLimit):
-		r.conn.close(websocket.CloseMessageTooBig, "too large")
+	case ok && timeout.Timeout() && r.session == nil:
+		r.code, r.text = closeTimedOut, "no join in time"
+	case ok && timeout.Timeout():
+		r.code, r.text = closeTimedOut, "no pong in time"
+	case errors.Is(err, websocket.ErrReadLimit): // gorilla has sent the close frame
+		r.code, r.text = websocket.CloseMessageTooBig, "too large"
 		return ReasonError
 	}
 	return ReasonLost
