@@ -1,11 +1,30 @@
 // Package config is the one file that an operator edits, turnserver.toml.
 //
 // Each table of the file is a struct here; Default gives the values that hold
-// without a file, Load reads, overrides, validates and reports every problem at
-// once, and Write prints the effective file with its secrets redacted.
+// without a file, Find says which file counts, Load reads it, and Write prints the
+// effective file with its secrets redacted.
+//
+// # The life of a key
+//
+// The file becomes a generic tree, and position.go notes where each key is written
+// (file.go). The environment adds its variables (environment.go); both are
+// assignments to keys, and the environment's replace the file's (load.go). Each
+// assignment is converted to the type of its field (assign.go, text.go) or read
+// from a secret file (secretfile.go). What came out is validated (validate.go).
+// Every step adds to the same list of problems (problem.go).
+//
+// # Adding a key
+//
+// Add the field with its toml tag, its default in Default, a line with a comment in
+// example.toml, and a check in validate.go if not every value is possible. The
+// rest (types, environment, *_file for a Secret, suggestions, Write) follows from
+// the field, by schema.go. Tests say what was forgotten.
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Config is the whole of turnserver.toml. Every part of Duet takes its own
 // section of it, never the whole.
@@ -14,6 +33,30 @@ type Config struct {
 	Signaling Signaling `toml:"signaling"`
 	Turn      Turn      `toml:"turn"`
 	Log       Log       `toml:"log"`
+}
+
+// Default returns the configuration that holds without a file.
+func Default() Config {
+	return Config{
+		HTTP: HTTP{Listen: ":8080"},
+		Signaling: Signaling{
+			Capacity:   2,
+			Grace:      Duration(45 * time.Second),
+			MaxRooms:   10_000,
+			MaxMembers: 20_000,
+		},
+		Turn: Turn{
+			Enabled:       true,
+			Realm:         "duet",
+			ListeningPort: 3478,
+			ExternalIP:    ExternalIPs{Auto: true},
+			MinPort:       49_152,
+			MaxPort:       65_535,
+			CredentialTTL: Duration(12 * time.Hour),
+			UserQuota:     12,
+		},
+		Log: Log{Level: "info", Format: "auto"},
+	}
 }
 
 // HTTP is the listener of the web client and of signaling.
@@ -57,7 +100,8 @@ type Turn struct {
 	// one IPv6. Empty: the addresses of the default route.
 	RelayIP []netip.Addr `toml:"relay_ip"`
 	// ExternalIP is what clients and peers see in place of the relay's own
-	// addresses: "auto", or an address, or "public/private".
+	// addresses: "auto", or an address, or "public/private". The empty list means
+	// that the relay's own addresses are the ones to see.
 	ExternalIP ExternalIPs `toml:"external_ip"`
 	// MinPort and MaxPort bound the relay ports, both included.
 	MinPort int `toml:"min_port"`

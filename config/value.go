@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -13,7 +15,7 @@ type Secret string
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// String hides the secret from fmt.
+// String hides the secret. The empty Secret prints as nothing, so that one sees it is not set.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -21,11 +23,14 @@ func (s Secret) String() string {
 	return "[secret]"
 }
 
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the secret from every verb of fmt: with String alone, %d would print it.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // LogValue hides the secret from slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from encoding/json and the like.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Duration is a time.Duration written as a string, "45s" or "12h".
 type Duration time.Duration
@@ -33,7 +38,23 @@ type Duration time.Duration
 // Std returns the standard library's form.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
+// String writes "12h" where time.Duration writes "12h0m0s".
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// Prefix is a CIDR prefix, or one address.
+type Prefix = netip.Prefix
+
 // IPRange is one address, a CIDR prefix or "first-last", as coturn writes peers.
+// IPv4 addresses inside IPv6 ("::ffff:192.0.2.1") are held as IPv4.
 type IPRange struct{ First, Last netip.Addr }
 
 // Contains reports whether addr, unmapped, lies in the range.
@@ -42,15 +63,52 @@ func (r IPRange) Contains(addr netip.Addr) bool {
 	return addr.BitLen() == r.First.BitLen() && r.First.Compare(addr) <= 0 && addr.Compare(r.Last) <= 0
 }
 
-// Prefix is a CIDR prefix, or one address.
-type Prefix = netip.Prefix
+// String writes the range in the shortest form that reads back as the same range.
+func (r IPRange) String() string {
+	if r.First == r.Last {
+		return r.First.String()
+	}
+	for bits := range r.First.BitLen() {
+		prefix := netip.PrefixFrom(r.First, bits)
+		if prefix.Masked() == prefix && lastAddr(prefix) == r.Last {
+			return prefix.String()
+		}
+	}
+	return fmt.Sprintf("%s-%s", r.First, r.Last)
+}
 
-// ExternalIPs is the value of external_ip.
+// lastAddr returns the highest address of a prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < len(b)*8; bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	last, _ := netip.AddrFromSlice(b)
+	return last
+}
+
+// ExternalIPs is the value of external_ip. The zero value means that the relay's
+// own addresses are the ones to see.
 type ExternalIPs struct {
 	// Auto is set for "auto": the relay works the addresses out.
 	Auto bool
 	// Pairs are the addresses given, at most one for each local address.
 	Pairs []ExternalIP
+}
+
+// String writes the addresses as they are in the file, separated by commas.
+func (e ExternalIPs) String() string { return strings.Join(e.items(), ", ") }
+
+// items returns each address as it is in the file.
+func (e ExternalIPs) items() []string {
+	var items []string
+	if e.Auto {
+		items = append(items, "auto")
+	}
+	for _, pair := range e.Pairs {
+		items = append(items, pair.String())
+	}
+	return items
 }
 
 // ExternalIP maps the relay's local address to the one that the world sees.
@@ -61,6 +119,7 @@ type ExternalIP struct {
 	Private netip.Addr
 }
 
+// String writes the address, or "public/private".
 func (e ExternalIP) String() string {
 	if !e.Private.IsValid() {
 		return e.Public.String()

@@ -14,21 +14,31 @@ export class DuetEvent extends Event {
 }
 
 /**
- * Emitter is an EventTarget whose events and their details are named by a type:
- * `@extends {Emitter<{left: {reason: string}}>}`.
+ * Emitter has the listener methods of an EventTarget; a type names its events and
+ * their details: `@extends {Emitter<{left: {reason: string}}>}`.
  *
  * @template {Record<string, unknown>} Events
  */
-export class Emitter extends EventTarget {
+export class Emitter {
+  #target = new EventTarget();
+
   /**
    * @template {keyof Events & string} K
    * @param {K} type
    * @param {(event: DuetEvent<Events[K]>) => void} listener
    * @param {AddEventListenerOptions} [options]
-   * @override
    */
   addEventListener(type, listener, options) {
-    super.addEventListener(type, /** @type {EventListener} */ (/** @type {unknown} */ (listener)), options);
+    this.#target.addEventListener(type, /** @type {EventListener} */ (/** @type {unknown} */ (listener)), options);
+  }
+
+  /**
+   * @template {keyof Events & string} K
+   * @param {K} type
+   * @param {(event: DuetEvent<Events[K]>) => void} listener
+   */
+  removeEventListener(type, listener) {
+    this.#target.removeEventListener(type, /** @type {EventListener} */ (/** @type {unknown} */ (listener)));
   }
 
   /**
@@ -37,6 +47,6 @@ export class Emitter extends EventTarget {
    * @param {Events[K]} detail
    */
   emit(type, detail) {
-    this.dispatchEvent(new DuetEvent(type, detail));
+    this.#target.dispatchEvent(new DuetEvent(type, detail));
   }
 }

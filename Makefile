@@ -1,0 +1,58 @@
+# make run    build and start Duet on ./turnserver.toml or on defaults    needs Go
+# make test   Go tests with -race, tsc, unit and end-to-end tests         needs Go, Node.js, Chromium, iproute2 (installed where it runs as root on Debian)
+# make lint   gofumpt, go vet, staticcheck, golangci-lint, tsc, eslint    needs Go, Node.js
+# make fuzz   every fuzz target for FUZZTIME each                         needs Go
+# make bench  benchmarks with allocations                                 needs Go
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 60s
+TOOL     := go tool -modfile=tools.mod
+
+.PHONY: build run test test-go test-web e2e lint fuzz bench fmt deps clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/duet ./cmd/duet
+
+run: build
+	./bin/duet
+
+test: deps test-go test-web e2e
+
+test-go:
+	go test -race ./...
+
+test-web: deps
+	npx --no-install tsc --noEmit
+	npm test
+
+e2e: build deps
+	./e2e/run.sh
+
+# What a clean Debian lacks is installed when we may, and named when we may not.
+deps:
+	./.ci/deps
+
+lint: deps
+	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "gofumpt: run make fmt:"; echo "$$out"; exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) golangci-lint run
+	npx --no-install tsc --noEmit
+	npm run --silent lint
+
+fmt:
+	$(TOOL) gofumpt -w .
+
+fuzz:
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target for $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin node_modules e2e/artifacts

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// banner is what a person sees after the start: where to go and how this server is
+// reached.
+type banner struct{ rows [][2]string }
+
+func (b *banner) add(label, format string, args ...any) {
+	b.rows = append(b.rows, [2]string{label, fmt.Sprintf(format, args...)})
+}
+
+func (b *banner) print(w io.Writer) {
+	fmt.Fprintf(w, "\nDuet %s\n\n", version)
+	for _, row := range b.rows {
+		fmt.Fprintf(w, "  %-8s %s\n", row[0], row[1])
+	}
+	fmt.Fprintln(w)
+}
+
+// banner describes the server. path is the configuration file, empty for defaults.
+func (s *server) banner(path string) *banner {
+	b := new(banner)
+	url := s.url()
+	b.add("Call", "%s", url)
+	b.add("Test", "%s/trickle", url)
+	if s.cfg.HTTP.PublicURL == "" {
+		b.add("", "Browsers give the camera to localhost and https only: set [http] public_url")
+		b.add("", "and put a TLS proxy in front before you invite somebody from elsewhere.")
+	}
+	s.describeRelay(b)
+	if path == "" {
+		b.add("Config", "defaults: no turnserver.toml here or in /etc/duet")
+	} else {
+		b.add("Config", "%s", path)
+	}
+	return b
+}
+
+// url is where a person at this machine, or anybody once public_url is set, opens the page.
+func (s *server) url() string {
+	if s.cfg.HTTP.PublicURL != "" {
+		return strings.TrimSuffix(s.cfg.HTTP.PublicURL, "/")
+	}
+	bound := s.listener.Addr().(*net.TCPAddr).AddrPort()
+	host := bound.Addr().Unmap()
+	if host.IsUnspecified() || host.IsLoopback() {
+		return fmt.Sprintf("http://localhost:%d", bound.Port())
+	}
+	return "http://" + netip.AddrPortFrom(host, bound.Port()).String()
+}
+
+func (s *server) describeRelay(b *banner) {
+	if s.relay == nil {
+		b.add("TURN", "off ([turn] enabled = false): calls connect directly or not at all")
+		return
+	}
+	label := "TURN"
+	for i, address := range s.relay.Addresses() {
+		b.add(label, "%s (%s)", s.relay.URLs()[i], address.How)
+		if address.Warning != "" {
+			b.add("", "%s.", strings.ToUpper(address.Warning[:1])+address.Warning[1:])
+		}
+		label = ""
+	}
+	b.add("", "Relay ports %d-%d/udp.", s.cfg.Turn.MinPort, s.cfg.Turn.MaxPort)
+	if s.cfg.Turn.StaticAuthSecret == "" {
+		b.add("", "Credentials are of a secret made for this run: set [turn] static_auth_secret to mint them elsewhere.")
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"maps"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/duetcall/duet/"
+
+// mayImport holds which of our packages each package may import, as package doc and
+// CONTRIBUTING promise; cmd may import everything.
+var mayImport = map[string][]string{
+	"config":           {},
+	"relay":            {"config", "relay/peerpolicy"},
+	"relay/peerpolicy": {"config"},
+	"signaling":        {"config"},
+	"web":              {},
+}
+
+// reserved are third parties, and the only places that may import them.
+var reserved = map[string][]string{
+	"github.com/pion/turn/v4":      {"relay"},
+	"github.com/pion/stun/v3":      {"relay"},
+	"github.com/gorilla/websocket": {"signaling"},
+	"github.com/BurntSushi/toml":   {"config"},
+	"net/http":                     {"signaling", "web", "cmd/duet"},
+	"encoding/json":                {"signaling", "cmd/duet", "config"},
+}
+
+// engine is the only file of relay that may import pion/turn.
+const engine = "relay/engine.go"
+
+func TestPackagesImportOnlyWhatTheDesignAllows(t *testing.T) {
+	for name, imports := range listImports(t) {
+		allowed, known := mayImport[name]
+		if strings.HasPrefix(name, "cmd/") {
+			allowed, known = slices.Collect(maps.Keys(mayImport)), true
+		}
+		if !known {
+			t.Errorf("%s is not in the table of who may import whom", name)
+		}
+		for _, imported := range imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", name, ours)
+			}
+			for third, places := range reserved {
+				if (imported == third || strings.HasPrefix(imported, third+"/")) && !slices.Contains(places, name) {
+					t.Errorf("%s imports %s, which belongs to %v", name, third, places)
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyTheEngineKnowsPion(t *testing.T) {
+	out, err := exec.Command("grep", "-rl", "--include=*.go", `"github.com/pion/turn`, "../..").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file := range strings.FieldsSeq(string(out)) {
+		file = strings.TrimPrefix(path.Clean(file), "../../")
+		if file != engine && !strings.HasSuffix(file, "_test.go") {
+			t.Errorf("%s imports pion/turn", file)
+		}
+	}
+}
+
+// listImports returns what each package of the module imports, tests left out.
+func listImports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		all[strings.TrimPrefix(fields[0], module)] = fields[1:]
+	}
+	return all
+}

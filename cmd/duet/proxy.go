@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// behindProxies gives every request the address of the client that really sent it: for
+// requests from a trusted proxy, the rightmost address in X-Forwarded-For that is not
+// itself trusted. What stands further left was written by the client and proves
+// nothing.
+func behindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
+	if len(trusted) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if client, ok := clientAddr(trusted, r); ok {
+			r.RemoteAddr = client.String() // a request is ours alone to change
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// clientAddr returns the client's address with port 0, or false if the request did
+// not come through a trusted proxy.
+func clientAddr(trusted []netip.Prefix, r *http.Request) (netip.AddrPort, bool) {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !contains(trusted, peer.Addr()) {
+		return netip.AddrPort{}, false
+	}
+	client := peer.Addr()
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && contains(trusted, client); i-- {
+		hop, ok := parseHop(strings.TrimSpace(hops[i]))
+		if !ok { // a trusted proxy wrote something else: what is left of it is no better
+			break
+		}
+		client = hop
+	}
+	return netip.AddrPortFrom(client.Unmap(), 0), true
+}
+
+// parseHop reads an address with or without a port.
+func parseHop(s string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr(), true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return addr.WithZone(""), err == nil
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, p := range prefixes {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

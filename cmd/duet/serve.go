@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/duetcall/duet/config"
+	"github.com/duetcall/duet/relay"
+	"github.com/duetcall/duet/signaling"
+	"github.com/duetcall/duet/web"
+)
+
+// How long a connection may take over what it owes, and the whole server over
+// shutting down.
+const (
+	headerTimeout   = 5 * time.Second
+	requestTimeout  = 30 * time.Second
+	idleTimeout     = time.Minute
+	maxHeaderBytes  = 16 << 10
+	shutdownTimeout = 5 * time.Second
+)
+
+const serveHelp = configHelp + `
+
+Serves the web client and signaling on [http] listen and STUN/TURN on [turn]
+listening_port until SIGTERM or SIGINT; then it asks every member to come back,
+closes every socket and ends. A second signal ends it at once.`
+
+func runServe(ctx context.Context, env environment, args []string) error {
+	set, file := flags(env, "serve")
+	if err := parse(env, set, args); err != nil {
+		return err
+	}
+	cfg, path, err := load(env, *file)
+	if err != nil {
+		return err
+	}
+	log := newLogger(env.err, cfg.Log)
+	srv, err := newServer(cfg, log)
+	if err != nil {
+		return err
+	}
+	srv.banner(path).print(env.out)
+	return srv.run(ctx)
+}
+
+// server is the whole of Duet, bound to its ports and ready to run.
+type server struct {
+	cfg       config.Config
+	log       *slog.Logger
+	listener  net.Listener
+	signaling *signaling.Server
+	relay     *relay.Server // nil when [turn] enabled is false
+}
+
+// newServer binds every port, so that what cannot work fails before anything runs.
+func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
+	s := &server{cfg: cfg, log: log}
+	var err error
+	if s.listener, err = listen(cfg.HTTP.Listen); err != nil {
+		return nil, err
+	}
+	if cfg.Turn.Enabled {
+		if s.relay, err = relay.New(cfg.Turn, relay.Options{Log: log.With("part", "relay")}); err != nil {
+			return nil, errors.Join(err, s.listener.Close())
+		}
+	}
+	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
+		ICEServers: s.iceServers,
+		Origins:    signaling.Origins{Public: cfg.HTTP.PublicURL, Allowed: cfg.HTTP.AllowedOrigins},
+		Log:        log.With("part", "signaling"),
+	})
+	return s, nil
+}
+
+// iceServers mints what a member needs to reach the relay. A TURN URL implies STUN:
+// browsers ask the same address for a Binding.
+func (s *server) iceServers(member string) signaling.ICE {
+	if s.relay == nil {
+		return signaling.ICE{Servers: []signaling.ICEServer{}}
+	}
+	cred := s.relay.Credential(member)
+	return signaling.ICE{
+		Servers: []signaling.ICEServer{{URLs: s.relay.URLs(), Username: cred.Username, Credential: cred.Password}},
+		Expires: cred.Expires.UTC().Truncate(time.Second),
+	}
+}
+
+// routes is everything that HTTP clients can reach.
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/ws", s.signaling)
+	mux.Handle("/", web.Handler())
+	return behindProxies(s.cfg.HTTP.TrustedProxies, mux)
+}
+
+// run serves until ctx ends or a part fails. The parts end in the order in which they
+// depend on each other: sockets are told to come back, then HTTP ends, and the
+// relay that carries the calls is the last.
+func (s *server) run(ctx context.Context) error {
+	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRelay()
+	web := &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.With("part", "http").Handler(), slog.LevelDebug),
+	}
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error {
+		if err := web.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving HTTP: %w", err)
+		}
+		return nil
+	})
+	if s.relay != nil {
+		parts.Go(func() error {
+			if err := s.relay.Run(relayCtx); err != nil {
+				return fmt.Errorf("relaying: %w", err)
+			}
+			return nil
+		})
+	}
+	parts.Go(func() error {
+		<-ctx.Done()
+		defer stopRelay()
+		s.log.Info("shutting down")
+		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		if err := s.signaling.Shutdown(deadline); err != nil {
+			s.log.Warn("closing sockets", "error", err)
+		}
+		if err := web.Shutdown(deadline); err != nil {
+			s.log.Warn("closing HTTP connections", "error", err)
+			return web.Close()
+		}
+		return nil
+	})
+	return parts.Wait()
+}

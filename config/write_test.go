@@ -1,0 +1,139 @@
+package config
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestExampleIsTheDefault(t *testing.T) {
+	c, err := loadText(Example(), nil, nil)
+	if err != nil || !reflect.DeepEqual(c, Default()) {
+		t.Errorf("got %+v, %v\nwant %+v", c, err, Default())
+	}
+}
+
+func TestExampleIsTheFileAtTheRoot(t *testing.T) {
+	root, err := os.ReadFile("../turnserver.toml")
+	if err != nil || string(root) != Example() {
+		t.Errorf("turnserver.toml and config/example.toml differ (%v): cp config/example.toml turnserver.toml", err)
+	}
+}
+
+func TestExampleHasEveryKeyWithAComment(t *testing.T) {
+	c := Default()
+	for _, e := range newSchema(&c).entries {
+		line := `\n` + e.name + ` = `
+		if e.inFile {
+			line = `\n# ` + e.name + ` = `
+		}
+		section := regexp.MustCompile(`(?s)\n\[` + regexp.QuoteMeta(e.section) + `\]\n.*?(\n\n|\z)`).FindString(Example())
+		if !regexp.MustCompile(line).MatchString(section) {
+			t.Errorf("%s is not in its section of config/example.toml", e.key())
+		}
+		if e.key() != "turn.max_port" && !regexp.MustCompile(`\n# [^\n]*`+line).MatchString(section) {
+			t.Errorf("%s has no comment above it in config/example.toml", e.key())
+		}
+	}
+}
+
+// full is a configuration that differs from Default in every key.
+func full() Config {
+	addr := netip.MustParseAddr
+	return Config{
+		HTTP: HTTP{
+			Listen: "[::1]:80", PublicURL: "https://call.example.org", AllowedOrigins: []string{"*", "https://a.example"},
+			TrustedProxies: []Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		},
+		Signaling: Signaling{Capacity: 6, Grace: Duration(90 * time.Second), MaxRooms: 1, MaxMembers: 6},
+		Turn: Turn{
+			Realm:         "a \"b\" \\ é",
+			ListeningIP:   []netip.Addr{addr("10.0.0.1"), addr("::1")},
+			ListeningPort: 443,
+			RelayIP:       []netip.Addr{addr("10.0.0.1")},
+			ExternalIP:    ExternalIPs{Pairs: []ExternalIP{{addr("192.0.2.1"), addr("10.0.0.1")}, {Public: addr("2001:db8::1")}}},
+			MinPort:       1000, MaxPort: 2000,
+			Users:            map[string]Secret{"ann": hidden, "b \"é\" \u200b.": hidden},
+			StaticAuthSecret: hidden, StaticAuthSecretPrevious: hidden,
+			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2,
+			DeniedPeerIP:  []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},
+			AllowedPeerIP: []IPRange{{addr("::"), addr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, {addr("::1"), addr("::1")}},
+		},
+		Log: Log{Level: "debug", Format: "json"},
+	}
+}
+
+func TestWriteReadsBackAsTheSameConfiguration(t *testing.T) {
+	none := Default()
+	none.Turn.ExternalIP = ExternalIPs{}
+	for name, c := range map[string]Config{"default": Default(), "full": full(), "no external_ip": none} {
+		t.Run(name, func(t *testing.T) { checkRoundTrip(t, c) })
+	}
+	fields, defaults := newSchema(new(full())), newSchema(new(Default()))
+	for i, e := range fields.entries {
+		if reflect.DeepEqual(e.target.Interface(), defaults.entries[i].target.Interface()) {
+			t.Errorf("%s of full is the default: the test proves nothing for it", e.key())
+		}
+	}
+}
+
+// checkRoundTrip writes c and loads what was written, with stand-ins for the secrets.
+func checkRoundTrip(t *testing.T, c Config) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := Write(&out, c); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(out.String(), redacted, "stand-in")
+	got, err := loadText(text, nil, nil)
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	if want := withStandIns(c); !reflect.DeepEqual(withStandIns(got), want) {
+		t.Errorf("got\n%+v\nwant\n%+v\nfrom\n%s", got, want, text)
+	}
+}
+
+func withStandIns(c Config) Config {
+	users := c.Turn.Users
+	c.Turn.Users = nil
+	for name := range users {
+		if c.Turn.Users == nil {
+			c.Turn.Users = make(map[string]Secret)
+		}
+		c.Turn.Users[name] = "stand-in"
+	}
+	for _, s := range []*Secret{&c.Turn.StaticAuthSecret, &c.Turn.StaticAuthSecretPrevious} {
+		if *s != "" {
+			*s = "stand-in"
+		}
+	}
+	return c
+}
+
+func TestIPRangeContains(t *testing.T) {
+	for _, tt := range []struct {
+		text, addr string
+		want       bool
+	}{
+		{"10.0.0.0/8", "10.255.255.255", true},
+		{"10.0.0.0/8", "11.0.0.0", false},
+		{"10.0.0.0/8", "::ffff:10.1.1.1", true},
+		{"::ffff:10.0.0.0/104", "10.1.1.1", true},
+		{"10.0.0.2-10.0.1.1", "10.0.1.1", true},
+		{"10.0.0.2-10.0.1.1", "10.0.1.2", false},
+		{"::/0", "10.0.0.1", false},
+		{"::/0", "ffff::", true},
+		{"fd00::1", "fd00::1", true},
+	} {
+		r, _, ok := parseRange(tt.text)
+		if !ok || r.Contains(netip.MustParseAddr(tt.addr)) != tt.want {
+			t.Errorf("%s contains %s: %t, want %t", tt.text, tt.addr, !tt.want, tt.want)
+		}
+	}
+}

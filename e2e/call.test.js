@@ -1,0 +1,193 @@
+/** A call, as two people make it. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { join } from "node:path";
+import { artifacts, call, chat, enter, errorsOf, flows, media, open, say, startChromium, startDuet, state, until } from "./lab.js";
+
+/** @type {import("./lab.js").Duet} */
+let duet;
+/** @type {Awaited<ReturnType<typeof startChromium>>} */
+let chromium;
+
+before(async () => {
+  duet = await startDuet();
+  chromium = await startChromium();
+});
+after(async () => {
+  await chromium?.close();
+  await duet?.stop();
+});
+
+test("two people see and hear each other through our relay alone, and chat", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "relayed", policy: "relay" });
+  for (const page of [ann, bo]) {
+    const got = await flows(page);
+    assert.equal(got.local, "relay");
+    assert.equal(got.remote, "relay");
+    assert.equal(got.relayProtocol, "udp");
+    await until("the path in words", () => page.$eval("#path", (path) => path.dataset.path === "relayed" && path.dataset.protocol === "udp"));
+    assert.match(await page.$eval("#path", (path) => path.textContent), /relayed over UDP/);
+  }
+  await say(ann, "Can you see me? <b>&</b>");
+  await until("Bo reads it", async () => (await chat(bo)).includes("Can you see me? <b>&</b>"));
+  await say(bo, "Yes.");
+  await until("Ann reads it", async () => (await chat(ann)).includes("Yes."));
+  await ann.screenshot({ path: join(artifacts, "call.png") });
+  for (const page of [ann, bo]) {
+    assert.deepEqual(errorsOf(page), []);
+    await page.browserContext().close();
+  }
+});
+
+test("two people who can reach each other are connected directly", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "direct" });
+  for (const page of [ann, bo]) {
+    const got = await flows(page);
+    assert.notEqual(got.local, "relay");
+    assert.notEqual(got.remote, "relay");
+    await until("the path in words", () => page.$eval("#path", (path) => path.dataset.path === "direct"));
+  }
+  await ann.browserContext().close();
+  await bo.browserContext().close();
+});
+
+test("a third person is told that the room is full, and gets the seat once one leaves", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "three" });
+  const cy = await enter(chromium.browser, duet.url, { room: "three", name: "Cy" });
+  await state(cy, "full");
+  assert.match(await cy.$eval("#status", (status) => status.textContent), /full/i);
+  await cy.screenshot({ path: join(artifacts, "full.png") });
+  await cy.browserContext().close();
+
+  await bo.click("#leave");
+  await state(bo, "home");
+  await state(ann, "left", "waiting");
+  const di = await enter(chromium.browser, duet.url, { room: "three", name: "Di" });
+  await state(di, "connected");
+  await state(ann, "connected");
+  await flows(ann);
+  for (const page of [ann, bo, di]) await page.browserContext().close();
+});
+
+test("two rooms at once do not hear each other", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "tea" });
+  const [cy, di] = await call(chromium.browser, duet.url, { room: "coffee" });
+  await say(ann, "tea is ready");
+  await say(cy, "coffee is ready");
+  await until("Bo reads Ann", async () => (await chat(bo)).length > 0);
+  await until("Di reads Cy", async () => (await chat(di)).length > 0);
+  assert.deepEqual(await chat(bo), ["tea is ready"]);
+  assert.deepEqual(await chat(di), ["coffee is ready"]);
+  for (const page of [ann, bo, cy, di]) {
+    await flows(page);
+    assert.equal(await page.evaluate(() => globalThis.seen.connections.length), 1, "a connection to another room");
+    await page.browserContext().close();
+  }
+});
+
+test("muting and switching the camera off neither negotiates, nor asks, nor opens a socket again", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "mute" });
+  await flows(bo);
+  const counted = () => ann.evaluate(() => [globalThis.seen.negotiations, globalThis.seen.media, globalThis.seen.sockets, globalThis.seen.connections.length]);
+  const first = await counted();
+  await ann.click("#mic");
+  await ann.click("#camera");
+  const enabled = () => ann.evaluate(() => globalThis.seen.connections[0].getSenders().map((sender) => sender.track?.enabled ?? false));
+  await until("both are off", async () => (await enabled()).every((on) => !on));
+  await ann.click("#mic");
+  await ann.click("#camera");
+  await until("both are on", async () => (await enabled()).every((on) => on));
+  await flows(bo);
+  assert.deepEqual(await counted(), first);
+  await ann.browserContext().close();
+  await bo.browserContext().close();
+});
+
+test("leaving stops every track, closes the connection and shows home", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "leave" });
+  await bo.click("#leave");
+  await state(bo, "home");
+  await until("the call's connection is closed", () => bo.evaluate(() => globalThis.seen.connections.every((c) => c.connectionState === "closed")));
+  assert.deepEqual(await bo.evaluate(() => globalThis.seen.connections.flatMap((c) => c.getSenders().map((s) => s.track?.readyState ?? "none")).filter((s) => s === "live")), []);
+  await state(ann, "left", "waiting");
+  await ann.browserContext().close();
+  await bo.browserContext().close();
+});
+
+test("people with the same name are two people", async () => {
+  const ann = await enter(chromium.browser, duet.url, { room: "names", name: "Ann" });
+  await state(ann, "waiting");
+  const other = await enter(chromium.browser, duet.url, { room: "names", name: "Ann" });
+  await state(ann, "connected");
+  await state(other, "connected");
+  await flows(ann);
+  await flows(other);
+  await ann.browserContext().close();
+  await other.browserContext().close();
+});
+
+test("one who reloads the page is back in the call", async () => {
+  const [ann, bo] = await call(chromium.browser, duet.url, { room: "reload" });
+  await bo.reload();
+  await state(bo, "home");
+  await bo.waitForSelector("#join:not([disabled])", { visible: true });
+  await bo.click("#join");
+  await state(bo, "connected");
+  await state(ann, "connected");
+  await flows(ann);
+  await flows(bo);
+  await ann.browserContext().close();
+  await bo.browserContext().close();
+});
+
+test("a new call has a link that nobody guesses and that another person can open", async () => {
+  const ann = await open(chromium.browser, duet.url);
+  await state(ann, "home");
+  await ann.waitForSelector("#start:not([disabled])", { visible: true });
+  await ann.click("#start");
+  await state(ann, "waiting");
+  const link = await ann.$eval("#invite-link", (field) => field.value ?? field.textContent);
+  assert.ok(link.startsWith(`${duet.url}/#`), link);
+  assert.ok(link.split("#")[1].length >= 16, link);
+  await ann.screenshot({ path: join(artifacts, "waiting.png") });
+  const bo = await open(chromium.browser, link);
+  await bo.waitForSelector("#join:not([disabled])", { visible: true });
+  await bo.click("#join");
+  await state(bo, "connected");
+  await flows(ann);
+  await ann.browserContext().close();
+  await bo.browserContext().close();
+});
+
+test("who refuses the camera is told what to do, and can still join and be joined", async () => {
+  const strict = await startChromium({ permission: "denied" });
+  try {
+    const page = await open(strict.browser, `${duet.url}/#refused`);
+    await state(page, "permission", "home");
+    await until("the refusal is explained", () => page.evaluate(() => /permission|allow|blocked/i.test(document.body.innerText)));
+    await page.screenshot({ path: join(artifacts, "refused.png") });
+    await page.waitForSelector("#join:not([disabled])", { visible: true });
+    await page.click("#join");
+    await state(page, "waiting");
+    const ann = await enter(chromium.browser, duet.url, { room: "refused", name: "Ann" });
+    await state(ann, "connected");
+    await until("who has no camera sees the other one", async () => (await media(page)).frames > 5);
+    await ann.browserContext().close();
+  } finally {
+    await strict.close();
+  }
+});
+
+test("the page speaks Chinese to those who read it", async () => {
+  const chinese = await startChromium({ lang: "zh-CN" });
+  try {
+    const page = await open(chinese.browser, duet.url, { width: 360, height: 740 });
+    await state(page, "home");
+    assert.match(await page.$eval("html", (html) => html.lang), /^zh/);
+    assert.match(await page.$eval("body", (body) => body.innerText), /\p{Script=Han}{4}/u);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "the page is wider than the phone");
+    await page.screenshot({ path: join(artifacts, "home-zh-phone.png") });
+  } finally {
+    await chinese.close();
+  }
+});

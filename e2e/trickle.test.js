@@ -1,0 +1,76 @@
+/** The test page, as an operator uses it. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { join } from "node:path";
+import { artifacts, errorsOf, open, startChromium, startDuet, state, type } from "./lab.js";
+
+/** @type {import("./lab.js").Duet} */
+let duet;
+/** @type {Awaited<ReturnType<typeof startChromium>>} */
+let chromium;
+
+before(async () => {
+  duet = await startDuet({ DUET_TURN_USERS: "admin=123456" });
+  chromium = await startChromium();
+});
+after(async () => {
+  await chromium?.close();
+  await duet?.stop();
+});
+
+/** @param {import("./lab.js").Page} page */
+const verdicts = async (page) =>
+  Object.fromEntries(await page.$$eval(".verdict", (cards) => cards.map((card) => [card.dataset.check, `${card.dataset.result}: ${card.textContent}`])));
+
+test("it says that signaling, STUN and TURN work, and sends data through the relay", async () => {
+  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  await state(page, "done");
+  await page.screenshot({ path: join(artifacts, "trickle.png"), fullPage: true });
+  const got = await verdicts(page);
+  for (const check of ["signaling", "stun", "turn", "relay"]) assert.match(got[check] ?? "missing", /^ok:/, `${check}: ${JSON.stringify(got)}`);
+  assert.ok(Number(await page.$eval("#rtt", (rtt) => rtt.dataset.ms)) > 0);
+  assert.ok((await page.$$('#candidates tbody tr[data-type="relay"]')).length > 0);
+  assert.deepEqual(errorsOf(page), []);
+  await page.browserContext().close();
+});
+
+test("it says what is wrong with a bad password", async () => {
+  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  await state(page, "done");
+  await page.evaluate(() => {
+    for (const details of document.querySelectorAll("details")) details.open = true;
+  });
+  await type(page, "#ice-username", "admin");
+  await type(page, "#ice-credential", "wrong");
+  await page.click("#run");
+  await state(page, "running");
+  await state(page, "done");
+  await page.screenshot({ path: join(artifacts, "trickle-bad-password.png"), fullPage: true });
+  const got = await verdicts(page);
+  assert.match(got.turn, /^bad:.*(password|credential|user)/i);
+  assert.ok((await page.$$('#errors [data-code="401"]')).length > 0);
+
+  await type(page, "#ice-credential", "123456");
+  await page.click("#run");
+  await state(page, "running");
+  await state(page, "done");
+  assert.match((await verdicts(page)).turn, /^ok:/);
+  await page.browserContext().close();
+});
+
+test("it says what is wrong with a port where nothing listens", async () => {
+  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  await state(page, "done");
+  await page.evaluate(() => {
+    for (const details of document.querySelectorAll("details")) details.open = true;
+  });
+  await page.$eval("#ice-urls", (/** @type {HTMLTextAreaElement} */ field) => {
+    field.value = "turn:192.168.77.10:9?transport=udp";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  await page.click("#run");
+  await state(page, "running");
+  await state(page, "done");
+  assert.match((await verdicts(page)).turn, /^bad:.*(answer|reach)/i);
+  await page.browserContext().close();
+});

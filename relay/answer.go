@@ -1,0 +1,84 @@
+package relay
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+)
+
+// answer turns the engine's answer to the pending request into the one that the
+// RFCs want: the engine says 400 for a wrong password, nothing for a forbidden
+// peer, and does not sign errors, which makes clients ignore them.
+func (s *shard) answer(packet []byte) []byte {
+	p := &s.pending
+	if !p.active {
+		return packet // Binding
+	}
+	p.answered = true
+	if messageType(packet)&classMask == classSuccess {
+		if p.method == methodRefresh && p.allocation != nil {
+			p.allocation.extend(p.began.Add(p.grantedLifetime()))
+		}
+		return packet
+	}
+	if p.refusal == accepted {
+		code := errorCode(packet)
+		switch {
+		case code == 401:
+			return packet // a challenge, with the engine's nonce
+		case code == 438:
+			s.server.stats.refuse(RefusedStaleNonce)
+			return packet
+		}
+		p.refusal = refusalOf(code)
+	}
+	return s.refuse(p.refusal)
+}
+
+// extend notes that the engine has set its timer anew.
+func (a *allocation) extend(deadline time.Time) { a.deadline.Store(deadline.UnixNano()) }
+
+// refuse writes the error answer to the pending request. Whoever has proved
+// to know a key gets it signed.
+func (s *shard) refuse(reason Refusal) message {
+	p := &s.pending
+	s.server.stats.refuse(reason)
+	m := s.scratch.start(p.method|classError, p.transaction)
+	m = m.addError(reason.Code(), refusals[reason].phrase)
+	switch {
+	case reason.Code() == 401:
+		// The engine found this nonce good; the client may go on using it.
+		m = m.add(attrRealm, []byte(s.server.auth.realm))
+		m = m.add(attrNonce, p.nonce)
+	case reason == RefusedAttribute:
+		var types []byte
+		for _, kind := range p.unknown[:p.unknownCount] {
+			types = binary.BigEndian.AppendUint16(types, kind)
+		}
+		m = m.add(attrUnknownAttributes, types)
+	}
+	if p.signed {
+		if reason != RefusedPeer {
+			s.server.log.refused(p.client, p.grant.user, reason)
+		}
+		if reason.Code() != 401 {
+			m = m.sign(p.grant.key)
+		}
+	}
+	s.scratch = m
+	return m
+}
+
+// reject answers a request that the engine never sees.
+func (s *shard) reject(client netip.AddrPort, reason Refusal) {
+	s.send(s.refuse(reason), client)
+	s.pending = pending{nonce: s.pending.nonce[:0]}
+}
+
+func errorCode(packet []byte) int {
+	value, ok := attribute(packet, attrErrorCode)
+	if !ok || len(value) < 4 {
+		return 0
+	}
+	return int(value[2])*100 + int(value[3])
+}

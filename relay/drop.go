@@ -1,0 +1,125 @@
+package relay
+
+// Drop is why a datagram went no further. It is the label of a counter, never
+// an answer: whoever sent such a datagram hears nothing.
+type Drop uint8
+
+// The reasons, in the order in which a datagram meets them.
+const (
+	kept Drop = iota
+	// DropNotSTUN is a datagram that is neither STUN nor ChannelData.
+	DropNotSTUN
+	// DropLength is a STUN length field that disagrees with the datagram.
+	DropLength
+	// DropTooLong is a request, or a packet of a peer, that is larger than any honest one.
+	DropTooLong
+	// DropAttribute is an attribute that leaves the message, or has the wrong size.
+	DropAttribute
+	// DropFingerprint is a FINGERPRINT that does not fit (RFC 8489 section 14.7).
+	DropFingerprint
+	// DropMethod is a method or class that a TURN server does not serve.
+	DropMethod
+	// DropChannelData is ChannelData whose number or length is wrong.
+	DropChannelData
+	// DropPeer is a packet to or from a peer that the policy refuses.
+	DropPeer
+	// DropFamily is a packet to a peer of another address family than the relay's.
+	DropFamily
+	// DropSend is a packet that the system did not take.
+	DropSend
+
+	dropCount
+)
+
+var dropNames = [dropCount]string{
+	"", "not_stun", "length", "too_long", "attribute", "fingerprint", "method",
+	"channel_data", "peer", "family", "send",
+}
+
+// String returns the label, "not_stun".
+func (d Drop) String() string { return dropNames[d] }
+
+// Refusal is why a request was answered with an error.
+type Refusal uint8
+
+// The reasons, with the STUN error code that the client sees.
+const (
+	accepted Refusal = iota
+	// RefusedMalformed: 400, an attribute is missing or makes no sense.
+	RefusedMalformed
+	// RefusedCredential: 401, unknown user or wrong password.
+	RefusedCredential
+	// RefusedExpired: 401, the credential is over, and this would be a new allocation.
+	RefusedExpired
+	// RefusedTooFar: 401, the credential claims to last longer than we would ever grant.
+	RefusedTooFar
+	// RefusedPeer: 403, the peer policy.
+	RefusedPeer
+	// RefusedAttribute: 420, an attribute that must be understood and is not.
+	RefusedAttribute
+	// RefusedMismatch: 437, no allocation where there must be one, or one where there must be none.
+	RefusedMismatch
+	// RefusedStaleNonce: 438, asked to try again with a fresh nonce.
+	RefusedStaleNonce
+	// RefusedFamily: 440, no relayed address of the family that was asked for.
+	RefusedFamily
+	// RefusedUser: 441, the allocation is another user's.
+	RefusedUser
+	// RefusedTransport: 442, a relayed transport other than UDP.
+	RefusedTransport
+	// RefusedPeerFamily: 443, the peer's family is not the relayed address's.
+	RefusedPeerFamily
+	// RefusedUserQuota: 486, user_quota.
+	RefusedUserQuota
+	// RefusedTotalQuota: 486, total_quota.
+	RefusedTotalQuota
+	// RefusedNoPort: 508, every relay port is taken.
+	RefusedNoPort
+	// RefusedReservation: 508, port reservations are not offered.
+	RefusedReservation
+	// RefusedTooMany: 508, the allocation has all the permissions or channels it may have.
+	RefusedTooMany
+
+	refusalCount
+)
+
+var refusals = [refusalCount]struct {
+	code   int
+	name   string
+	phrase string // RFC 8489 section 14.8, RFC 8656 section 19
+}{
+	{},
+	{400, "malformed", "Bad Request"},
+	{401, "credential", "Unauthenticated"},
+	{401, "expired", "Unauthenticated"},
+	{401, "too_far", "Unauthenticated"},
+	{403, "peer", "Forbidden"},
+	{420, "attribute", "Unknown Attribute"},
+	{437, "mismatch", "Allocation Mismatch"},
+	{438, "stale_nonce", "Stale Nonce"},
+	{440, "family", "Address Family not Supported"},
+	{441, "user", "Wrong Credentials"},
+	{442, "transport", "Unsupported Transport Protocol"},
+	{443, "peer_family", "Peer Address Family Mismatch"},
+	{486, "user_quota", "Allocation Quota Reached"},
+	{486, "total_quota", "Allocation Quota Reached"},
+	{508, "no_port", "Insufficient Capacity"},
+	{508, "reservation", "Insufficient Capacity"},
+	{508, "too_many", "Insufficient Capacity"},
+}
+
+// String returns the label, "user_quota".
+func (r Refusal) String() string { return refusals[r].name }
+
+// Code returns the STUN error code that the client sees.
+func (r Refusal) Code() int { return refusals[r].code }
+
+// refusalOf names a code that the engine chose by itself.
+func refusalOf(code int) Refusal {
+	for r := RefusedMalformed; r < refusalCount; r++ {
+		if refusals[r].code == code {
+			return r
+		}
+	}
+	return RefusedMalformed
+}

@@ -1,0 +1,87 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/pion/logging"
+	"github.com/pion/turn/v4"
+)
+
+// maxDatagram is the size of the engine's buffer for clients' datagrams: any
+// UDP payload, and one byte, for it throws away what fills the buffer.
+const maxDatagram = 65535 + 1
+
+// engineHooks are what the engine asks of a shard, always on the goroutine that
+// reads conn, while it serves the request it has just read.
+type engineHooks struct {
+	// authorize is asked once the nonce proved good. It returns the key that
+	// answers are signed with, or false to refuse.
+	authorize func() (key []byte, ok bool)
+	// allocate opens the relay socket of an Allocate request, and returns the
+	// address that the client is told.
+	allocate func() (conn net.PacketConn, relayed net.Addr, err error)
+}
+
+// startEngine runs pion's TURN server on one socket until the socket is closed.
+func startEngine(conn net.PacketConn, realm string, hooks engineHooks, log *slog.Logger) error {
+	_, err := turn.NewServer(turn.ServerConfig{
+		Realm:         realm,
+		LoggerFactory: pionLogs{log},
+		InboundMTU:    maxDatagram,
+		AuthHandler: func(string, string, net.Addr) ([]byte, bool) {
+			return hooks.authorize()
+		},
+		PacketConnConfigs: []turn.PacketConnConfig{{
+			PacketConn:            conn,
+			RelayAddressGenerator: relayGenerator{hooks},
+			// authorize has judged the peers already, ports included.
+			PermissionHandler: turn.DefaultPermissionHandler,
+		}},
+	})
+	return err
+}
+
+// relayGenerator hands allocate to the engine. The network it names is always
+// "udp4", and the port 0: the gate keeps EVEN-PORT to itself.
+type relayGenerator struct{ hooks engineHooks }
+
+func (relayGenerator) Validate() error { return nil }
+
+func (g relayGenerator) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error) {
+	return g.hooks.allocate()
+}
+
+var errNoTCPRelay = errors.New("TCP allocations (RFC 6062) are not offered")
+
+func (relayGenerator) AllocateConn(string, int) (net.Conn, net.Addr, error) {
+	return nil, nil, errNoTCPRelay
+}
+
+// pionLogs sends the engine's warnings and errors to slog, as debug lines: each
+// is about one client, and anything that concerns the operator we say ourselves.
+// What it says at lower levels, several lines per packet, is not even formatted.
+type pionLogs struct{ log *slog.Logger }
+
+func (p pionLogs) NewLogger(string) logging.LeveledLogger { return p }
+
+func (pionLogs) Trace(string)          {}
+func (pionLogs) Tracef(string, ...any) {}
+func (pionLogs) Debug(string)          {}
+func (pionLogs) Debugf(string, ...any) {}
+func (pionLogs) Info(string)           {}
+func (pionLogs) Infof(string, ...any)  {}
+func (p pionLogs) Warn(text string)    { p.log.Debug("engine", "reason", text) }
+func (p pionLogs) Error(text string)   { p.log.Debug("engine", "reason", text) }
+
+func (p pionLogs) Warnf(format string, args ...any)  { p.write(format, args) }
+func (p pionLogs) Errorf(format string, args ...any) { p.write(format, args) }
+
+func (p pionLogs) write(format string, args []any) {
+	if p.log.Enabled(context.Background(), slog.LevelDebug) {
+		p.log.Debug("engine", "reason", fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,181 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// expiryMargin keeps requests away from the moment when an allocation expires.
+const expiryMargin = 2 * time.Second
+
+// Lifetimes of allocations (RFC 8656 section 7.2). The engine takes one of an
+// hour or more for nonsense and gives ten minutes.
+const (
+	defaultLifetime = 10 * time.Minute
+	maxLifetime     = time.Hour - time.Second
+)
+
+// grantedLifetime returns how long an allocation may live from now: the requested
+// time, raised to 600 s and capped at an hour (RFC 8656 section 7.2). A Refresh
+// may ask for zero, which ends it.
+func (r *request) grantedLifetime() time.Duration {
+	requested := time.Duration(r.lifetime) * time.Second
+	switch {
+	case !r.hasLifetime:
+		return defaultLifetime
+	case requested == 0 && r.method == methodRefresh:
+		return 0
+	default:
+		return min(max(requested, defaultLifetime), maxLifetime)
+	}
+}
+
+// canonical writes the request anew: what we understood of it, nothing else,
+// signed with the same key. So the engine never sees an attribute that we did
+// not judge, nor EVEN-PORT, for which it would open and reserve ports before
+// looking at a quota.
+func (r *request) canonical(m message, key []byte) message {
+	m = m.start(r.method, r.transaction)
+	switch r.method {
+	case methodAllocate:
+		m = m.add(attrRequestedTransport, []byte{r.transport, 0, 0, 0})
+		m = m.addSeconds(r.grantedLifetime())
+	case methodRefresh:
+		m = m.addSeconds(r.grantedLifetime())
+	case methodChannelBind:
+		m = m.add(attrChannelNumber, []byte{byte(r.channel >> 8), byte(r.channel), 0, 0})
+	}
+	for _, peer := range r.peers[:r.peerCount] {
+		m = m.addPeer(peer)
+	}
+	m = m.add(attrUsername, r.username)
+	m = m.add(attrRealm, r.realm)
+	m = m.add(attrNonce, r.nonce)
+	return m.sign(key)
+}
+
+// judge decides on the pending request: its nonce is good, the engine would
+// now serve anyone. The order of the checks is that of RFC 8489 section 9.2.4 and
+// of RFC 8656 sections 5 and 7 to 12.
+func (s *shard) judge() Refusal {
+	p := &s.pending
+	switch {
+	case !p.signed:
+		return RefusedCredential
+	case p.unknownCount > 0:
+		return RefusedAttribute
+	case p.method == methodAllocate:
+		return s.judgeAllocate()
+	case p.allocation == nil, p.allocation.expiring(p.began):
+		return RefusedMismatch
+	case p.allocation.user != p.grant.user:
+		return RefusedUser
+	}
+	switch p.method {
+	case methodCreatePermission:
+		return s.judgePeers()
+	case methodChannelBind:
+		if p.channel < 0x4000 || p.channel > 0x7FFF {
+			return RefusedMalformed
+		}
+		if refusal := s.judgePeers(); refusal != accepted {
+			return refusal
+		}
+		if !p.allocation.bind(p.channel, p.began) {
+			return RefusedTooMany
+		}
+		return accepted
+	default: // Refresh
+		if p.family != 0 && (p.family == familyIPv4) != p.allocation.local.Addr().Is4() {
+			return RefusedPeerFamily // RFC 8656 section 8.2
+		}
+		return accepted
+	}
+}
+
+func (s *shard) judgeAllocate() Refusal {
+	p := &s.pending
+	switch {
+	case p.allocation != nil && p.allocation.user != p.grant.user:
+		return RefusedMismatch // the user's own may be a retransmission, which the engine remembers
+	case p.transport == 0,
+		p.token && (p.evenPort || p.family != 0):
+		return RefusedMalformed
+	case p.transport != transportUDP:
+		return RefusedTransport
+	case p.token, p.reserveNext:
+		return RefusedReservation
+	case p.family > familyIPv6 || s.server.family(p.family) == nil:
+		return RefusedFamily
+	}
+	return s.server.auth.opens(p.grant, s.server.now())
+}
+
+// judgePeers: one forbidden peer spoils the request (RFC 8656 section 9.2).
+func (s *shard) judgePeers() Refusal {
+	p := &s.pending
+	peers := p.peers[:p.peerCount]
+	if len(peers) == 0 {
+		return RefusedMalformed
+	}
+	for _, peer := range peers {
+		if peer.Addr().Is4() != p.allocation.local.Addr().Is4() {
+			return RefusedPeerFamily
+		}
+		allowed, rule := s.server.policy.Peer(peer)
+		if p.method == methodCreatePermission {
+			// The port is ignored here, and may be anything.
+			allowed, rule = s.server.policy.Address(peer.Addr())
+		}
+		if !allowed {
+			s.server.log.peerRefused(p.client, p.grant.user, peer, rule)
+			return RefusedPeer
+		}
+	}
+	if !p.allocation.permit(peers, p.began) {
+		return RefusedTooMany
+	}
+	return accepted
+}
+
+// allocate is the engine's request for a relay socket.
+func (s *shard) allocate() (net.PacketConn, net.Addr, error) {
+	a, refusal := s.newAllocation()
+	if refusal != accepted {
+		s.pending.refusal = refusal
+		return nil, nil, errNoPort
+	}
+	return a, udpAddr(a.relayed), nil
+}
+
+func (s *shard) newAllocation() (*allocation, Refusal) {
+	p, server := &s.pending, s.server
+	if refusal := server.quota.take(p.grant.user); refusal != accepted {
+		return nil, refusal
+	}
+	family := server.family(p.family)
+	conn, err := family.open(p.evenPort, p.began)
+	if err != nil {
+		server.quota.release(p.grant.user)
+		return nil, RefusedNoPort
+	}
+	a := &allocation{
+		shard:       s,
+		family:      family,
+		user:        p.grant.user,
+		client:      p.client,
+		local:       addrPort(conn.LocalAddr()),
+		began:       p.began,
+		socket:      newSocket(conn),
+		localAddr:   conn.LocalAddr().(*net.UDPAddr),
+		permissions: make(map[netip.Addr]time.Time),
+		channels:    make(map[uint16]time.Time),
+	}
+	a.relayed = netip.AddrPortFrom(family.external, a.local.Port())
+	a.deadline.Store(p.began.Add(p.grantedLifetime()).UnixNano())
+	server.relays.Add(2) // ReadFrom's end and Close's
+	server.stats.allocations.Add(1)
+	s.remember(a)
+	return a, accepted
+}

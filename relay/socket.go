@@ -1,0 +1,94 @@
+package relay
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Back-off after repeated read errors.
+const (
+	minBackoff = 10 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+// wantedBuffer is what we ask the kernel for on listening sockets: a second of
+// a few calls' video. It gives what net.core.rmem_max lets it.
+const wantedBuffer = 4 << 20
+
+// udpConn is the part of *net.UDPConn that packets pass through.
+type udpConn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
+	Close() error
+}
+
+// socket is a UDP socket whose reads outlive the errors that systems report on
+// them: a peer's ICMP (ECONNREFUSED), memory that ran short (ENOBUFS, ENOMEM).
+// One goroutine reads; any number write.
+type socket struct {
+	conn   udpConn
+	closed chan struct{}
+	// failures counts read errors in a row; it belongs to the reader.
+	failures int
+}
+
+func newSocket(conn udpConn) *socket {
+	return &socket{conn: conn, closed: make(chan struct{})}
+}
+
+// read returns the next datagram. The only error is net.ErrClosed.
+func (s *socket) read(buf []byte) (int, netip.AddrPort, error) {
+	for {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		if err == nil {
+			s.failures = 0
+			return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), nil
+		}
+		if errors.Is(err, net.ErrClosed) || !s.pause() {
+			return 0, netip.AddrPort{}, net.ErrClosed
+		}
+	}
+}
+
+// pause lets a lone error pass at once and waits longer and longer on
+// repeated ones. It reports false once the socket is closed.
+func (s *socket) pause() bool {
+	s.failures++
+	if s.failures == 1 {
+		return true
+	}
+	wait := maxBackoff
+	if doublings := s.failures - 2; doublings < 7 {
+		wait = min(minBackoff<<doublings, maxBackoff)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closed:
+		return false
+	}
+}
+
+// close ends the reader. It must be called once.
+func (s *socket) close() error {
+	close(s.closed)
+	return s.conn.Close()
+}
+
+// udpAddr is an address in the form that the engine wants. IPv4 addresses have four bytes.
+func udpAddr(addr netip.AddrPort) *net.UDPAddr { return net.UDPAddrFromAddrPort(addr) }
+
+// addrPort undoes udpAddr, for addresses that the engine made itself too. It
+// returns the zero AddrPort for anything that is not a UDP address.
+func addrPort(addr net.Addr) netip.AddrPort {
+	u, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	a := u.AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

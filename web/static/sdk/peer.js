@@ -1,0 +1,272 @@
+// The negotiation with one other member: perfect negotiation (WebRTC 1.0 section
+// 10.7) over a channel that keeps one member's messages in order.
+//
+// Everything that touches the connection's descriptions runs in one queue, so a
+// signal that arrives while another is being applied waits its turn, and "is an
+// offer of ours out?" is simply the signalling state.
+
+import { Emitter } from './events.js';
+
+/**
+ * @import { Candidate, Member, SignalContent } from './message.js'
+ *
+ * @typedef {'audio' | 'video'} Kind
+ * @typedef {Record<Kind, MediaStreamTrack | null>} Tracks
+ * @typedef {'connecting' | 'connected' | 'interrupted' | 'closed'} PeerState
+ * @typedef {{
+ *   member: Member, iceServers: RTCIceServer[], policy?: RTCIceTransportPolicy, tracks?: Tracks,
+ *   send: (content: SignalContent) => void,
+ *   freshIceServers?: () => Promise<RTCIceServer[] | null>,
+ * }} PeerOptions
+ */
+
+/** How long a connection may be `disconnected`, which often heals, before ICE restarts. */
+const restartAfterMs = 2_000;
+/** How many candidates may wait for their description. */
+const maxHeld = 256;
+
+/**
+ * @extends {Emitter<{
+ *   state: PeerState, track: {kind: Kind, track: MediaStreamTrack}, channel: RTCDataChannel, error: unknown,
+ * }>}
+ */
+export class Peer extends Emitter {
+  #options;
+  #connection;
+  #polite;
+  #life = new AbortController();
+  /** @type {Tracks} */
+  #tracks;
+  /** @type {Partial<Record<Kind, RTCRtpTransceiver>>} */
+  #transceivers = {};
+  /** @type {RTCDataChannel | null} */
+  #channel = null;
+  #queue = Promise.resolve();
+  /** @type {Candidate[]} Theirs, before their description. */
+  #held = [];
+  /** @type {Candidate[]} Ours, of this tick. */
+  #batch = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #restartTimer;
+  /** @type {PeerState} */
+  #state = 'connecting';
+
+  /** @param {PeerOptions} options */
+  constructor(options) {
+    super();
+    this.#options = options;
+    this.#polite = !options.member.polite;
+    this.#tracks = { audio: null, video: null, ...options.tracks };
+    const connection = new RTCPeerConnection({
+      iceServers: options.iceServers,
+      iceTransportPolicy: options.policy ?? 'all',
+      bundlePolicy: 'max-bundle',
+    });
+    this.#connection = connection;
+    const { signal } = this.#life;
+    connection.addEventListener('negotiationneeded', () => this.#enqueue(() => this.#offer()), { signal });
+    connection.addEventListener('icecandidate', ({ candidate }) => this.#trickle(candidate), { signal });
+    connection.addEventListener('connectionstatechange', () => this.#observe(), { signal });
+    connection.addEventListener(
+      'track',
+      ({ track, transceiver }) => {
+        this.emit('track', { kind: track.kind === 'audio' ? 'audio' : 'video', track: transceiver.receiver.track });
+      },
+      { signal },
+    );
+  }
+
+  /** Who is at the other end. */
+  get member() {
+    return this.#options.member;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /**
+   * start opens the connection on the impolite side; the polite one waits for the
+   * offer. Both kinds are always negotiated, so that a track can come later.
+   */
+  start() {
+    if (this.#polite || this.#closed) return;
+    for (const kind of /** @type {const} */ (['audio', 'video'])) {
+      const transceiver = this.#connection.addTransceiver(kind, { direction: 'sendrecv' });
+      this.#transceivers[kind] = transceiver;
+      this.#enqueue(() => transceiver.sender.replaceTrack(this.#tracks[kind]));
+    }
+    this.#openChannel();
+  }
+
+  /**
+   * receive applies what the other side sent.
+   *
+   * @param {SignalContent} content
+   */
+  receive({ description, candidates = [] }) {
+    this.#enqueue(async () => {
+      if (description) await this.#describe(description);
+      for (const candidate of candidates) await this.#addCandidate(candidate);
+    });
+  }
+
+  /**
+   * setTrack sends another track, or none, without negotiating.
+   *
+   * @param {Kind} kind
+   * @param {MediaStreamTrack | null} track
+   */
+  setTrack(kind, track) {
+    this.#tracks[kind] = track;
+    this.#enqueue(async () => void (await this.#transceivers[kind]?.sender.replaceTrack(this.#tracks[kind])));
+  }
+
+  /** restart gathers new candidates, with fresh servers, for the same call. */
+  restart() {
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = undefined;
+    this.#enqueue(async () => {
+      const servers = await this.#options.freshIceServers?.();
+      if (this.#closed) return;
+      if (servers) this.setIceServers(servers);
+      this.#connection.restartIce(); // fires negotiationneeded
+    });
+  }
+
+  /** @param {RTCIceServer[]} iceServers  used from the next restart on */
+  setIceServers(iceServers) {
+    if (this.#closed) return;
+    this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
+  }
+
+  /** @returns {Promise<RTCStatsReport | null>} */
+  async getStats() {
+    return this.#closed ? null : this.#connection.getStats();
+  }
+
+  /** close ends the connection, its channel, its timers and its listeners. */
+  close() {
+    if (this.#closed) return;
+    this.#life.abort();
+    clearTimeout(this.#restartTimer);
+    this.#held = this.#batch = [];
+    this.#channel?.close();
+    this.#connection.close();
+    this.#setState('closed');
+  }
+
+  get #closed() {
+    return this.#life.signal.aborted;
+  }
+
+  /** @param {() => Promise<void>} operation */
+  #enqueue(operation) {
+    this.#queue = this.#queue.then(async () => {
+      if (this.#closed) return;
+      try {
+        await operation();
+      } catch (error) {
+        if (!this.#closed) this.emit('error', error);
+      }
+    });
+  }
+
+  async #offer() {
+    // Between an offer and its answer the event comes again once we are stable.
+    if (this.#connection.signalingState !== 'stable') return;
+    await this.#connection.setLocalDescription();
+    this.#sendDescription();
+  }
+
+  /** @param {RTCSessionDescriptionInit} description */
+  async #describe(description) {
+    const connection = this.#connection;
+    const collision = description.type === 'offer' && connection.signalingState !== 'stable';
+    if (collision && !this.#polite) return; // the polite side rolls its offer back and answers ours
+    if (description.type === 'answer' && connection.signalingState !== 'have-local-offer') return; // to an offer rolled back
+    await connection.setRemoteDescription(description); // rolls our own offer back where both made one
+    if (description.type === 'offer') {
+      await this.#acceptMedia();
+      await connection.setLocalDescription();
+      this.#sendDescription();
+    }
+    const held = this.#held;
+    this.#held = [];
+    for (const candidate of held) await this.#addCandidate(candidate);
+  }
+
+  /** The polite side sends on the transceivers that the offer made. */
+  async #acceptMedia() {
+    for (const transceiver of this.#connection.getTransceivers()) {
+      const kind = transceiver.receiver.track.kind === 'audio' ? 'audio' : 'video';
+      if (this.#transceivers[kind]) continue;
+      this.#transceivers[kind] = transceiver;
+      transceiver.direction = 'sendrecv';
+      await transceiver.sender.replaceTrack(this.#tracks[kind]);
+    }
+    if (!this.#closed && !this.#channel) this.#openChannel();
+  }
+
+  #openChannel() {
+    this.#channel = this.#connection.createDataChannel('chat', { negotiated: true, id: 0 });
+    this.emit('channel', this.#channel);
+  }
+
+  #sendDescription() {
+    const description = this.#connection.localDescription;
+    if (description && !this.#closed) this.#options.send({ description: { type: description.type, sdp: description.sdp } });
+  }
+
+  /**
+   * Candidates of one tick leave in one signal, the end of them as null.
+   *
+   * @param {RTCIceCandidate | null} candidate
+   */
+  #trickle(candidate) {
+    if (candidate?.candidate === '') return; // the end of one section; null ends them all
+    if (this.#batch.push(candidate && candidate.toJSON()) > 1) return;
+    setTimeout(() => {
+      const candidates = this.#batch;
+      this.#batch = [];
+      if (candidates.length > 0) this.#options.send({ candidates });
+    });
+  }
+
+  /**
+   * A candidate belongs to the description that names its ufrag; the one that comes
+   * before its description waits for it.
+   *
+   * @param {Candidate} candidate
+   */
+  async #addCandidate(candidate) {
+    const remote = this.#connection.remoteDescription;
+    const ufrag = candidate?.usernameFragment;
+    if (!remote || (ufrag && !remote.sdp.includes(`a=ice-ufrag:${ufrag}\r\n`))) {
+      if (this.#held.push(candidate) > maxHeld) this.#held.shift(); // the oldest were of an offer rolled back
+      return;
+    }
+    try {
+      await this.#connection.addIceCandidate(candidate ?? undefined);
+    } catch (error) {
+      if (!this.#closed) this.emit('error', error); // one address that this browser cannot use
+    }
+  }
+
+  #observe() {
+    const state = this.#connection.connectionState;
+    clearTimeout(this.#restartTimer);
+    if (state === 'connected') this.#setState('connected');
+    if (state !== 'disconnected' && state !== 'failed') return;
+    if (this.#state === 'connected') this.#setState('interrupted');
+    if (this.#polite) return; // the other side restarts; both would collide
+    this.#restartTimer = setTimeout(() => this.restart(), state === 'failed' ? 0 : restartAfterMs);
+  }
+
+  /** @param {PeerState} state */
+  #setState(state) {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('state', state);
+  }
+}

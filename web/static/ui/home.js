@@ -1,0 +1,142 @@
+// The start page: name, devices, a new call or an invitation.
+
+import { byId, setText } from './dom.js';
+import { onLanguage, t } from './i18n.js';
+import { startPreview } from './preview.js';
+import { recall, remember } from './remembered.js';
+import { newRoomName, roomOfFragment, roomOfInput, roomProblem } from './room.js';
+
+/**
+ * @import { Media } from './media.js'
+ *
+ * @typedef {{room: string, name: string}} Entry
+ * @typedef {{show: (said?: string) => void, hide: () => void}} Home
+ */
+
+/**
+ * startHome wires the page. enter is called with the devices open, or given up.
+ *
+ * @param {{media: Media, relayOnly: boolean, enter: (entry: Entry) => void}} options
+ * @returns {Home}
+ */
+export function startHome({ media, relayOnly, enter }) {
+  const view = byId('home', HTMLElement);
+  const name = byId('name', HTMLInputElement);
+  const room = byId('room', HTMLInputElement);
+  const problem = byId('room-problem', HTMLElement);
+  const notice = byId('media-notice', HTMLElement);
+  const skip = byId('media-skip', HTMLButtonElement);
+  const said = byId('home-said', HTMLElement);
+  /** @type {string | null} Where the person was going when the devices failed. */
+  let heading = null;
+  let invited = '';
+
+  name.value = recall('name');
+  byId('home-relay', HTMLElement).hidden = !relayOnly;
+  startPreview(media);
+
+  /** The words that depend on the invitation, the devices and the language. */
+  const render = () => {
+    const isInvited = invited !== '';
+    view.classList.toggle('is-invited', isInvited);
+    byId('invited', HTMLElement).hidden = !isInvited;
+    setText(byId('invited-room', HTMLElement), t('home.invited.room', { room: invited }));
+    setText(byId('home-headline', HTMLElement), t(isInvited ? 'home.invited.headline' : 'home.headline'));
+    setText(byId('home-lead', HTMLElement), t(isInvited ? 'home.invited.lead' : 'home.lead'));
+    if (!view.hidden) document.title = t('home.title');
+    renderNotice();
+  };
+
+  const renderNotice = () => {
+    const failed = media.problem;
+    notice.hidden = failed === null;
+    skip.hidden = heading === null;
+    if (!failed) return;
+    notice.dataset.problem = failed.reason;
+    byId('media-retry', HTMLButtonElement).hidden = failed.reason === 'insecure';
+    if (media.track('audio')) {
+      setText(byId('media-title', HTMLElement), t('media.nocamera'));
+      setText(byId('media-text', HTMLElement), '');
+    } else if (media.track('video')) {
+      setText(byId('media-title', HTMLElement), t('media.nomicrophone'));
+      setText(byId('media-text', HTMLElement), '');
+    } else {
+      setText(byId('media-title', HTMLElement), t(`media.${failed.reason}.title`));
+      setText(byId('media-text', HTMLElement), t(`media.${failed.reason}.text`, { detail: failed.detail }));
+    }
+  };
+
+  /** @param {string} to  a room */
+  const go = async (to) => {
+    const wrong = roomProblem(to);
+    problem.hidden = wrong === null;
+    room.toggleAttribute('aria-invalid', wrong !== null);
+    if (wrong) {
+      setText(problem, t(wrong));
+      return room.focus();
+    }
+    if (media.asking) return;
+    document.body.dataset.state = 'permission';
+    await media.open();
+    document.body.dataset.state = 'home';
+    heading = to;
+    if (media.problem && !media.track('audio') && !media.track('video')) {
+      renderNotice();
+      return notice.scrollIntoView({ block: 'nearest' });
+    }
+    leaveFor(to);
+  };
+
+  /** @param {string} to */
+  const leaveFor = (to) => {
+    heading = null;
+    remember('name', name.value.trim());
+    enter({ room: to, name: name.value.trim() });
+  };
+
+  const readFragment = () => {
+    invited = roomOfFragment(location.hash);
+    if (invited) room.value = invited;
+    problem.hidden = true;
+    render();
+  };
+
+  byId('home-form', HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault();
+    void go(roomOfInput(room.value));
+  });
+  byId('start', HTMLButtonElement).addEventListener('click', () => void go(newRoomName()));
+  byId('instead', HTMLButtonElement).addEventListener('click', () => {
+    history.replaceState(null, '', location.pathname + location.search);
+    room.value = '';
+    readFragment();
+    byId('start', HTMLButtonElement).focus();
+  });
+  byId('media-retry', HTMLButtonElement).addEventListener('click', () => (heading ? void go(heading) : void media.open()));
+  skip.addEventListener('click', () => heading !== null && leaveFor(heading));
+  byId('skip', HTMLButtonElement).addEventListener('click', () => byId('home-main', HTMLElement).focus());
+  room.addEventListener('input', () => (problem.hidden = true));
+  // The name field is in the form: Enter there starts what the page is for.
+  name.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.isComposing || invited || room.value.trim()) return;
+    event.preventDefault();
+    byId('start', HTMLButtonElement).click();
+  });
+  addEventListener('hashchange', () => !view.hidden && readFragment());
+  media.addEventListener('change', renderNotice);
+  onLanguage(render);
+
+  return {
+    show(text = '') {
+      view.hidden = false;
+      heading = null;
+      document.body.dataset.state = 'home';
+      said.hidden = text === '';
+      setText(said, text);
+      readFragment();
+    },
+    hide() {
+      view.hidden = true;
+    },
+  };
+}

@@ -1,0 +1,55 @@
+// The link that brings the other person here.
+
+import { byId, setText } from './dom.js';
+import { onLanguage, t } from './i18n.js';
+import { say, toast } from './live.js';
+import { inviteLink } from './room.js';
+
+const copiedMs = 2_500;
+
+/**
+ * showInvite fills the link and wires what copies it.
+ *
+ * @param {string} room
+ * @param {AbortSignal} signal
+ */
+export function showInvite(room, signal) {
+  const field = byId('invite-link', HTMLInputElement);
+  const text = byId('copy-text', HTMLElement);
+  field.value = inviteLink(location.origin, room);
+  let copied = false;
+  const render = () => setText(text, t(copied ? 'invite.copied' : 'invite.copy'));
+  const copy = async () => {
+    if (!(await writeClipboard(field))) return toast(t('invite.failed'));
+    copied = true;
+    render();
+    setTimeout(() => {
+      copied = false;
+      render();
+    }, copiedMs);
+    say(t('say.copied'));
+  };
+  byId('copy-invite', HTMLButtonElement).addEventListener('click', () => void copy(), { signal });
+  byId('invite-again', HTMLButtonElement).addEventListener(
+    'click',
+    () => void copy().then(() => copied && toast(t('say.copied'))),
+    { signal },
+  );
+  field.addEventListener('focus', () => field.select(), { signal });
+  onLanguage(render, signal);
+  render();
+}
+
+/**
+ * @param {HTMLInputElement} field
+ * @returns {Promise<boolean>}
+ */
+async function writeClipboard(field) {
+  try {
+    await navigator.clipboard.writeText(field.value);
+    return true;
+  } catch {
+    field.focus(); // selects it: an address without https has no clipboard
+    return false;
+  }
+}

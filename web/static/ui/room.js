@@ -1,0 +1,67 @@
+// Room names and invite links. Pure.
+
+import { maxNameCharacters } from '../sdk/message.js';
+
+/** 32 characters that are told apart when read aloud or written down. */
+const alphabet = 'abcdefghjkmnpqrstvwxyz0123456789';
+const groups = 4;
+const groupLength = 5;
+
+/**
+ * newRoomName is a name that nobody guesses: 100 random bits, "k7q2m-x9d4t-…".
+ *
+ * @returns {string}
+ */
+export function newRoomName() {
+  const bytes = crypto.getRandomValues(new Uint8Array(groups * groupLength));
+  const characters = Array.from(bytes, (byte) => alphabet[byte % alphabet.length]); // 256 is a multiple of 32: no bias
+  return Array.from({ length: groups }, (_, i) => characters.slice(i * groupLength, (i + 1) * groupLength).join('')).join('-');
+}
+
+/**
+ * inviteLink carries the room in the fragment, which browsers send to no server.
+ *
+ * @param {string} origin
+ * @param {string} room
+ */
+export const inviteLink = (origin, room) => `${origin}/#${encodeURIComponent(room)}`;
+
+/**
+ * roomOfFragment reads location.hash; "" without a room.
+ *
+ * @param {string} hash
+ */
+export function roomOfFragment(hash) {
+  const raw = hash.replace(/^#/, '');
+  try {
+    return decodeURIComponent(raw).trim();
+  } catch {
+    return raw.trim(); // typed by hand, with a bare %
+  }
+}
+
+/**
+ * roomOfInput reads what someone pasted or typed: a link of this or another
+ * address of the server, or a room's name.
+ *
+ * @param {string} text
+ */
+export function roomOfInput(text) {
+  const trimmed = text.trim();
+  if (/^https?:\/\//i.test(trimmed) || /^[\w.-]+(:\d+)?\/#/.test(trimmed)) {
+    const at = trimmed.indexOf('#');
+    return at < 0 ? '' : roomOfFragment(trimmed.slice(at));
+  }
+  return trimmed;
+}
+
+/**
+ * roomProblem says why a room cannot be joined; null if it can.
+ *
+ * @param {string} room
+ * @returns {'home.room.missing' | 'home.room.long' | null}
+ */
+export function roomProblem(room) {
+  if (room === '') return 'home.room.missing';
+  return [...room].length > maxNameCharacters ? 'home.room.long' : null;
+}

@@ -1,0 +1,125 @@
+// The pictures of the others: one fills the stage, more share a grid.
+
+import { byId, h, setText } from './dom.js';
+import { onLanguage, t } from './i18n.js';
+
+/**
+ * @import { Devices } from '../sdk/chat.js'
+ * @import { Member } from '../sdk/message.js'
+ *
+ * @typedef {{
+ *   member: Member, stream: MediaStream, box: HTMLElement, video: HTMLVideoElement,
+ *   devices: Devices | null, render: () => void,
+ * }} Tile
+ */
+
+/** Stage owns the tiles of one call. Tiles belong to streams: a member who comes back brings a new one. */
+export class Stage {
+  #root = byId('tiles', HTMLElement);
+  /** @type {Map<MediaStream, Tile>} */
+  #tiles = new Map();
+  #signal;
+  #onSilent;
+
+  /**
+   * @param {AbortSignal} signal  ends the call
+   * @param {() => void} onSilent  the browser wants a gesture before it plays sound
+   */
+  constructor(signal, onSilent) {
+    this.#signal = signal;
+    this.#onSilent = onSilent;
+    signal.addEventListener('abort', () => {
+      for (const stream of [...this.#tiles.keys()]) this.remove(stream);
+    });
+    onLanguage(() => this.#renderAll(), signal);
+    document.addEventListener('pointerdown', () => this.#playAll(), { signal });
+  }
+
+  /**
+   * @param {Member} member
+   * @param {MediaStream} stream
+   */
+  add(member, stream) {
+    if (this.#tiles.has(stream)) return;
+    const video = h('video', { autoplay: true, playsinline: true });
+    const initial = h('span', { class: 'initial', 'aria-hidden': 'true' });
+    const facts = h('div', { class: 'facts' });
+    const box = h('div', { class: 'tile' }, initial, video, facts);
+    /** @type {Tile} */
+    const tile = { member, stream, box, video, devices: null, render: () => {} };
+    tile.render = () => {
+      const name = member.name || t('call.someone.short');
+      const picture = tile.devices?.camera !== false && stream.getVideoTracks().some((track) => !track.muted);
+      box.classList.toggle('no-picture', !picture);
+      video.setAttribute('aria-label', name);
+      setText(initial, [...name][0]?.toLocaleUpperCase() ?? '');
+      const muted = tile.devices?.mic === false ? t('remote.muted', { name }) : '';
+      const off = tile.devices?.camera === false ? t('remote.camera.off') : '';
+      facts.replaceChildren(
+        h('span', { class: 'fact who' }, name),
+        ...[muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
+      );
+    };
+    this.#tiles.set(stream, tile);
+    video.srcObject = stream;
+    for (const track of stream.getTracks()) this.watch(stream, track);
+    this.#root.append(box);
+    this.#renderAll();
+    this.#play(tile);
+  }
+
+  /**
+   * watch redraws when a track starts or stops to carry anything.
+   *
+   * @param {MediaStream} stream
+   * @param {MediaStreamTrack} track
+   */
+  watch(stream, track) {
+    const render = () => this.#tiles.get(stream)?.render();
+    track.addEventListener('mute', render, { signal: this.#signal });
+    track.addEventListener('unmute', render, { signal: this.#signal });
+    render();
+  }
+
+  /** @param {MediaStream} stream */
+  remove(stream) {
+    const tile = this.#tiles.get(stream);
+    if (!tile) return;
+    this.#tiles.delete(stream);
+    tile.video.srcObject = null;
+    tile.box.remove();
+    this.#renderAll();
+  }
+
+  /**
+   * @param {Member} member
+   * @param {Devices} devices
+   */
+  setDevices(member, devices) {
+    for (const tile of this.#tiles.values()) {
+      if (tile.member.id !== member.id) continue;
+      tile.devices = devices;
+      tile.render();
+    }
+  }
+
+  #renderAll() {
+    this.#root.dataset.count = String(Math.min(this.#tiles.size, 5));
+    [...this.#tiles.values()].forEach((tile, i) => {
+      if (i === 0) tile.video.id = 'remote-video';
+      else tile.video.removeAttribute('id');
+      tile.render();
+    });
+  }
+
+  #playAll() {
+    for (const tile of this.#tiles.values()) if (tile.video.paused) this.#play(tile);
+  }
+
+  /** @param {Tile} tile */
+  #play(tile) {
+    tile.video.play().catch((error) => {
+      if (error instanceof DOMException && error.name === 'NotAllowedError') this.#onSilent();
+    });
+  }
+}

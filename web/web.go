@@ -1,0 +1,147 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+//go:embed static
+var static embed.FS
+
+// contentTypes are the types of the files that may stand in static/. They are
+// written down here because mime.TypeByExtension asks the machine's own table,
+// and a module with the wrong type does not run.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+// pages are the HTML files that have an address of their own.
+var pages = map[string]string{
+	"index.html":   "/",
+	"trickle.html": "/trickle",
+}
+
+// notFound is the page for every other address.
+const notFound = "404.html"
+
+// contentSecurityPolicy lets a page load this origin's own files and talk to this
+// origin. 'self' covers wss: of the same host (CSP3 section 6.7.2.8).
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
+	"img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types 'none'"
+
+// permissionsPolicy gives the pages what a call needs and nothing else.
+const permissionsPolicy = "camera=(self), microphone=(self), display-capture=(self), " +
+	"screen-wake-lock=(self), clipboard-write=(self), autoplay=(self), fullscreen=(self), " +
+	"geolocation=(), payment=(), usb=()"
+
+// file is one embedded file, ready to be sent.
+type file struct {
+	content     []byte
+	contentType string
+	etag        string
+	// shared files may be imported by pages of other origins.
+	shared bool
+}
+
+// Handler serves the pages and the SDK: GET and HEAD only, every other address is
+// answered with a page that says so.
+func Handler() http.Handler {
+	files, missing := load(static)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setHeaders(w.Header())
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "Only GET and HEAD are possible here.", http.StatusMethodNotAllowed)
+			return
+		}
+		if found, ok := files[r.URL.Path]; ok {
+			found.serve(w, r)
+			return
+		}
+		missing.serveNotFound(w, r)
+	})
+}
+
+// load reads the embedded tree into a map from URL path to file. The tree is part
+// of the binary: what is wrong with it is a mistake of ours, found by any test.
+func load(tree fs.FS) (files map[string]file, missing file) {
+	files = make(map[string]file)
+	err := fs.WalkDir(tree, "static", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		contentType, ok := contentTypes[path.Ext(name)]
+		if !ok {
+			return fmt.Errorf("%s: no content type for %q files", name, path.Ext(name))
+		}
+		sum := sha256.Sum256(content)
+		relative := strings.TrimPrefix(name, "static/")
+		loaded := file{
+			content:     content,
+			contentType: contentType,
+			etag:        `"` + hex.EncodeToString(sum[:16]) + `"`,
+			shared:      strings.HasPrefix(relative, "sdk/"),
+		}
+		switch address, isPage := pages[relative]; {
+		case relative == notFound:
+			missing = loaded
+		case isPage:
+			files[address] = loaded
+		default:
+			files["/"+relative] = loaded
+		}
+		return nil
+	})
+	if err != nil {
+		panic("web: " + err.Error())
+	}
+	return files, missing
+}
+
+// setHeaders sets what every answer has, whatever its status.
+func setHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Permissions-Policy", permissionsPolicy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-cache") // kept, and asked about each time: the ETag answers
+}
+
+func (f file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.contentType)
+	h.Set("ETag", f.etag)
+	if f.shared {
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	}
+	// It answers If-None-Match by the ETag, and HEAD; without a time there is no Last-Modified.
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+}
+
+func (f file) serveNotFound(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.WriteHeader(http.StatusNotFound)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(f.content) // the client may be gone; there is nobody to tell
+	}
+}
