@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,6 +14,11 @@ import (
 // A mistake of syntax is the only problem then, and ok is false.
 func (l *loader) parseFile(path, text string) (given map[string]assignment, ok bool) {
 	text = strings.TrimPrefix(text, "\ufeff")
+	if i := invalidByte(text); i >= 0 {
+		at := positionAt(text, i)
+		l.problems = Problems{{File: path, Line: at.line, Column: at.column, Message: "not UTF-8", Hint: "save the file as UTF-8"}}
+		return nil, false
+	}
 	marks, stop, err := indexPositions(text)
 	if errors.Is(err, errPathTooLong) {
 		l.problems = Problems{{File: path, Line: stop.line, Column: stop.column, Message: err.Error()}}
@@ -74,20 +78,31 @@ func (s schema) keyHint(section, name string) string {
 	if slices.Contains(here, exact) {
 		return fmt.Sprintf("did you mean %q?", exact)
 	}
-	elsewhere := make(map[string][]string) // key to sections
-	for _, e := range s.entries {
-		elsewhere[e.name] = append(elsewhere[e.name], "["+e.section+"]")
-	}
-	if sections := elsewhere[exact]; sections != nil {
-		return "belongs in " + strings.Join(sections, " or ")
+	if sections := s.sectionsWith(exact); sections != "" {
+		return "belongs in " + sections
 	}
 	if hint := didYouMean(name, here); hint != "" {
 		return hint
 	}
-	if best := nearest(name, slices.Sorted(maps.Keys(elsewhere))); best != "" {
-		return fmt.Sprintf("did you mean %q in %s?", best, strings.Join(elsewhere[best], " or "))
+	var all []string
+	for _, e := range s.entries {
+		all = append(all, e.name)
+	}
+	if best := nearest(name, all); best != "" {
+		return fmt.Sprintf("did you mean %q in %s?", best, s.sectionsWith(best))
 	}
 	return ""
+}
+
+// sectionsWith lists the sections that have a key, "[http] or [turn]".
+func (s schema) sectionsWith(name string) string {
+	var sections []string
+	for _, e := range s.entries {
+		if e.name == name {
+			sections = append(sections, "["+e.section+"]")
+		}
+	}
+	return strings.Join(sections, " or ")
 }
 
 // syntaxProblem places an error of the parser. The parser repeats what it could not
@@ -120,7 +135,21 @@ func (l *loader) syntaxProblem(path, text string, err error) Problem {
 // positionAt turns an offset in bytes into a position. The parser's own column is
 // wrong at the beginning of a line.
 func positionAt(text string, offset int) position {
-	before := text[:min(max(offset, 0), len(text))]
+	offset = min(max(offset, 0), len(text))
+	for offset > 0 && offset < len(text) && !utf8.RuneStart(text[offset]) {
+		offset-- // at the end of the text the parser points to the last byte
+	}
+	before := text[:offset]
 	line := strings.Count(before, "\n") + 1
 	return position{line, utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:]) + 1}
+}
+
+// invalidByte returns the offset of the first byte that is not UTF-8, or -1.
+func invalidByte(text string) int {
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
+			return i
+		}
+	}
+	return -1
 }

@@ -68,8 +68,8 @@ func load(path, text string, environ []string, read fileReader) (Config, error) 
 		}
 	}
 	l.addFindings(validate(c))
-	if l.problems.sort(); len(l.problems) > 0 {
-		return Config{}, l.problems
+	if len(l.problems) > 0 {
+		return Config{}, l.problems.told()
 	}
 	return c, nil
 }
@@ -108,6 +108,7 @@ func (l *loader) merge(file, environment map[string]assignment) map[string]assig
 			twin := e.twin()
 			if _, both := layer[twin]; both && e.inFile {
 				l.report("given together with "+twin, "keep one of them", e.key())
+				continue
 			}
 			if _, ok := layer[twin]; !ok {
 				delete(merged, twin)
@@ -148,14 +149,19 @@ func (l *loader) report(message, hint string, keys ...string) {
 	if i := slices.IndexFunc(keys, func(key string) bool { _, ok := l.given[l.base(key)]; return ok }); i >= 0 {
 		key = keys[i]
 	}
-	p := Problem{Key: clip(key), Message: message, Hint: hint}
-	from := l.given[l.base(key)].source
-	p.File = from.file
-	for ; key != "" && from.marks != nil && p.Line == 0; key = parent(key) {
-		at := from.marks[key].value
-		p.Line, p.Column = at.line, at.column
+	base := l.base(key)
+	from := l.given[base].source
+	at, known := from.marks[key]
+	for inner := parent(key); !known && len(inner) > len(base); inner = parent(inner) {
+		at, known = from.marks[inner]
 	}
-	l.problems = append(l.problems, p)
+	if !known { // the value was read from a *_file
+		at = from.marks[base]
+	}
+	l.problems = append(l.problems, Problem{
+		File: from.file, Line: at.value.line, Column: at.value.column,
+		Key: clip(key), Message: message, Hint: hint,
+	})
 }
 
 // base returns the key that was given for a key inside it: turn.relay_ip for

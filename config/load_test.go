@@ -328,15 +328,19 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 		},
 		{
 			"syntax: section twice", "[turn]\n[turn]\n",
-			`turnserver.toml:2:2: turn: Key 'turn' has already been defined`,
+			`turnserver.toml:2:2: Key 'turn' has already been defined`,
 		},
 		{
-			"syntax: not UTF-8", "[log]\nlevel = '\xff'",
-			`turnserver.toml:2:10: log.level: invalid UTF-8 byte: 0xff`,
+			"not UTF-8", "[log]\nlevel = '\xff'",
+			`turnserver.toml:2:10: not UTF-8; save the file as UTF-8`,
+		},
+		{
+			"UTF-16", "\xff\xfe[\x00l\x00o\x00g\x00]\x00",
+			`turnserver.toml:1:1: not UTF-8; save the file as UTF-8`,
 		},
 		{
 			"nested too deeply", "a = " + strings.Repeat("[", 1000),
-			`turnserver.toml:1:346: the key is too long or nested too deeply`,
+			`turnserver.toml:1:347: the key is too long or nested too deeply`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -380,6 +384,14 @@ DUET_TURN_RELAM: unknown variable; did you mean "DUET_TURN_REALM"?`
 	var problems Problems
 	if !errors.As(err, &problems) || len(problems) != 8 {
 		t.Errorf("the error is %T of %d, want Problems of 8", err, len(problems))
+	}
+}
+
+func TestAFileOfAnotherKindIsNotToldInFull(t *testing.T) {
+	_, err := loadText("[turn]\ndenied_peer_ip = ["+strings.Repeat("'x', ", 1000)+"]", nil, nil)
+	var problems Problems
+	if !errors.As(err, &problems) || len(problems) != maxProblems+1 || problems[maxProblems].Error() != "and 900 more" {
+		t.Errorf("%d problems, the last of them %v", len(problems), problems[len(problems)-1])
 	}
 }
 

@@ -47,6 +47,9 @@ func (p Problem) Error() string {
 // Problems are all mistakes of a configuration, the file's in its order first.
 type Problems []Problem
 
+// maxProblems bounds how many are told: a file with more of them is of another kind.
+const maxProblems = 100
+
 // Error returns one line for each problem.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
@@ -60,6 +63,15 @@ func (ps Problems) Error() string {
 func (ps Problems) err() error {
 	if len(ps) == 0 {
 		return nil
+	}
+	return ps
+}
+
+// told returns the problems sorted, and in place of those over maxProblems their number.
+func (ps Problems) told() Problems {
+	ps.sort()
+	if more := len(ps) - maxProblems; more > 0 {
+		ps = append(ps[:maxProblems], Problem{Message: fmt.Sprintf("and %d more", more)})
 	}
 	return ps
 }
@@ -109,8 +121,12 @@ func nearest(name string, candidates []string) string {
 	}
 	fold := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
 	best, bestDistance := "", max(1, min(3, len(name)/3))+1
+	folded := fold(name)
 	for _, candidate := range candidates {
-		if d := distance(fold(name), fold(candidate)); d < bestDistance {
+		if apart := len(candidate) - len(name); apart >= bestDistance || -apart >= bestDistance {
+			continue
+		}
+		if d := distance(folded, fold(candidate)); d < bestDistance {
 			best, bestDistance = candidate, d
 		}
 	}

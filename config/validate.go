@@ -127,10 +127,12 @@ func (f *findings) secret(key string, s Secret) {
 }
 
 func (f *findings) addresses(key string, addrs []netip.Addr) {
+	seen := make(map[netip.Addr]bool)
 	for i, addr := range addrs {
-		if slices.Contains(addrs[:i], addr) {
+		if seen[addr] {
 			f.add(fmt.Sprintf("%q is listed twice", addr), "", elementKey(key, i))
 		}
+		seen[addr] = true
 	}
 }
 
@@ -154,6 +156,11 @@ func (f *findings) external(e ExternalIPs) {
 		f.add(`"auto" stands alone, here it is listed with addresses`, `write "auto" or the addresses`, key)
 		return
 	}
+	type local struct {
+		addr netip.Addr // the zero Addr is all of the family
+		bits int
+	}
+	seen := make(map[local]bool)
 	for i, pair := range e.Pairs {
 		at := elementKey(key, i)
 		for _, addr := range []netip.Addr{pair.Public, pair.Private} {
@@ -164,11 +171,11 @@ func (f *findings) external(e ExternalIPs) {
 		if pair.Private.IsValid() && pair.Private.BitLen() != pair.Public.BitLen() {
 			f.add(fmt.Sprintf("%q pairs %s with %s", pair, family(pair.Public), family(pair.Private)), "both must be of one family", at)
 		}
-		if slices.ContainsFunc(e.Pairs[:i], func(other ExternalIP) bool {
-			return other.Private == pair.Private && other.Public.BitLen() == pair.Public.BitLen()
-		}) {
+		side := local{pair.Private, pair.Public.BitLen()}
+		if seen[side] {
 			f.add(fmt.Sprintf("%q is a second public address for the same local ones", pair), `write "public/private" to say which is which`, at)
 		}
+		seen[side] = true
 	}
 }
 

@@ -25,19 +25,19 @@ func (f *findings) http(h HTTP) {
 // listen checks "host:port". Port 0 takes a free one.
 func (f *findings) listen(key, address string) {
 	host, port, err := net.SplitHostPort(address)
-	number, portErr := strconv.ParseUint(port, 10, 16)
-	if err == nil && portErr == nil && validHost(host) {
+	if err == nil && isPort(port) && validHost(host) {
 		return
 	}
-	hint := ""
 	bare := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://"), "/")
-	if addr, err := netip.ParseAddr(bare); err == nil {
+	hint := ""
+	switch addr, addrErr := netip.ParseAddr(bare); {
+	case addrErr == nil:
 		hint = fmt.Sprintf("did you mean %q?", netip.AddrPortFrom(addr, 8080))
-	} else if n, err := strconv.ParseUint(bare, 10, 16); err == nil {
-		hint = fmt.Sprintf("did you mean %q?", fmt.Sprintf(":%d", n))
-	} else if bare != address {
+	case isPort(bare):
+		hint = fmt.Sprintf("did you mean %q?", ":"+bare)
+	case bare != address:
 		hint = fmt.Sprintf("did you mean %s?", quote(bare))
-	} else if err == nil && portErr != nil && number == 0 {
+	case err == nil && !isPort(port):
 		hint = fmt.Sprintf("the port is a number up to %d", maxPort)
 	}
 	f.add(quote(address)+` is not an address to listen on, "host:port" or ":port"`, hint, key)
@@ -65,9 +65,14 @@ func (f *findings) origin(key, origin string) {
 	f.add(quote(origin)+" is not "+wanted, hint, key)
 }
 
+// validPort reports whether u has a port that can be, or none.
 func validPort(u *url.URL) bool {
-	_, err := strconv.ParseUint(u.Port(), 10, 16)
-	return err == nil || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
+	return isPort(u.Port()) || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 // validHost reports whether host is empty, an address or may be a name.

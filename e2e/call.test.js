@@ -1,8 +1,8 @@
 /** A call, as two people make it. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { join } from "node:path";
-import { artifacts, call, chat, enter, errorsOf, flows, media, open, say, startChromium, startDuet, state, until } from "./lab.js";
+import { artifacts, call, chat, closePages, enter, errorsOf, flows, media, open, say, startChromium, startDuet, state, until } from "./lab.js";
 
 /** @type {import("./lab.js").Duet} */
 let duet;
@@ -13,6 +13,7 @@ before(async () => {
   duet = await startDuet();
   chromium = await startChromium();
 });
+afterEach(closePages);
 after(async () => {
   await chromium?.close();
   await duet?.stop();
@@ -35,7 +36,6 @@ test("two people see and hear each other through our relay alone, and chat", asy
   await ann.screenshot({ path: join(artifacts, "call.png") });
   for (const page of [ann, bo]) {
     assert.deepEqual(errorsOf(page), []);
-    await page.browserContext().close();
   }
 });
 
@@ -47,8 +47,6 @@ test("two people who can reach each other are connected directly", async () => {
     assert.notEqual(got.remote, "relay");
     await until("the path in words", () => page.$eval("#path", (path) => path.dataset.path === "direct"));
   }
-  await ann.browserContext().close();
-  await bo.browserContext().close();
 });
 
 test("a third person is told that the room is full, and gets the seat once one leaves", async () => {
@@ -57,7 +55,6 @@ test("a third person is told that the room is full, and gets the seat once one l
   await state(cy, "full");
   assert.match(await cy.$eval("#status", (status) => status.textContent), /full/i);
   await cy.screenshot({ path: join(artifacts, "full.png") });
-  await cy.browserContext().close();
 
   await bo.click("#leave");
   await state(bo, "home");
@@ -66,7 +63,6 @@ test("a third person is told that the room is full, and gets the seat once one l
   await state(di, "connected");
   await state(ann, "connected");
   await flows(ann);
-  for (const page of [ann, bo, di]) await page.browserContext().close();
 });
 
 test("two rooms at once do not hear each other", async () => {
@@ -81,7 +77,6 @@ test("two rooms at once do not hear each other", async () => {
   for (const page of [ann, bo, cy, di]) {
     await flows(page);
     assert.equal(await page.evaluate(() => globalThis.seen.connections.length), 1, "a connection to another room");
-    await page.browserContext().close();
   }
 });
 
@@ -99,8 +94,6 @@ test("muting and switching the camera off neither negotiates, nor asks, nor open
   await until("both are on", async () => (await enabled()).every((on) => on));
   await flows(bo);
   assert.deepEqual(await counted(), first);
-  await ann.browserContext().close();
-  await bo.browserContext().close();
 });
 
 test("leaving stops every track, closes the connection and shows home", async () => {
@@ -110,8 +103,6 @@ test("leaving stops every track, closes the connection and shows home", async ()
   await until("the call's connection is closed", () => bo.evaluate(() => globalThis.seen.connections.every((c) => c.connectionState === "closed")));
   assert.deepEqual(await bo.evaluate(() => globalThis.seen.connections.flatMap((c) => c.getSenders().map((s) => s.track?.readyState ?? "none")).filter((s) => s === "live")), []);
   await state(ann, "left", "waiting");
-  await ann.browserContext().close();
-  await bo.browserContext().close();
 });
 
 test("people with the same name are two people", async () => {
@@ -122,8 +113,6 @@ test("people with the same name are two people", async () => {
   await state(other, "connected");
   await flows(ann);
   await flows(other);
-  await ann.browserContext().close();
-  await other.browserContext().close();
 });
 
 test("one who reloads the page is back in the call", async () => {
@@ -136,8 +125,6 @@ test("one who reloads the page is back in the call", async () => {
   await state(ann, "connected");
   await flows(ann);
   await flows(bo);
-  await ann.browserContext().close();
-  await bo.browserContext().close();
 });
 
 test("a new call has a link that nobody guesses and that another person can open", async () => {
@@ -155,27 +142,19 @@ test("a new call has a link that nobody guesses and that another person can open
   await bo.click("#join");
   await state(bo, "connected");
   await flows(ann);
-  await ann.browserContext().close();
-  await bo.browserContext().close();
 });
 
 test("who refuses the camera is told what to do, and can still join and be joined", async () => {
-  const strict = await startChromium({ permission: "denied" });
-  try {
-    const page = await open(strict.browser, `${duet.url}/#refused`);
-    await state(page, "permission", "home");
-    await until("the refusal is explained", () => page.evaluate(() => /permission|allow|blocked/i.test(document.body.innerText)));
-    await page.screenshot({ path: join(artifacts, "refused.png") });
-    await page.waitForSelector("#join:not([disabled])", { visible: true });
-    await page.click("#join");
-    await state(page, "waiting");
-    const ann = await enter(chromium.browser, duet.url, { room: "refused", name: "Ann" });
-    await state(ann, "connected");
-    await until("who has no camera sees the other one", async () => (await media(page)).frames > 5);
-    await ann.browserContext().close();
-  } finally {
-    await strict.close();
-  }
+  const page = await open(chromium.browser, `${duet.url}/#refused`, { camera: "denied" });
+  await state(page, "permission", "home");
+  await until("the refusal is explained", () => page.evaluate(() => /permission|allow|blocked/i.test(document.body.innerText)));
+  await page.screenshot({ path: join(artifacts, "refused.png") });
+  await page.waitForSelector("#join:not([disabled])", { visible: true });
+  await page.click("#join");
+  await state(page, "waiting");
+  const ann = await enter(chromium.browser, duet.url, { room: "refused", name: "Ann" });
+  await state(ann, "connected");
+  await until("who has no camera sees the other one", async () => (await media(page)).frames > 5);
 });
 
 test("the page speaks Chinese to those who read it", async () => {

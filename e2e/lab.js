@@ -69,10 +69,10 @@ export async function startDuet(env = {}) {
 
 /**
  * Starts Chromium with a camera and a microphone that are its own inventions.
- * @param {{permission?: "granted" | "denied", lang?: string}} [options]
+ * @param {{lang?: string}} [options]
  * @returns {Promise<{browser: Browser, close: () => Promise<void>}>}
  */
-export async function startChromium({ permission = "granted", lang = "en-US" } = {}) {
+export async function startChromium({ lang = "en-US" } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "duet-chromium-"));
   const browser = await puppeteer.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -89,8 +89,7 @@ export async function startChromium({ permission = "granted", lang = "en-US" } =
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",
       "--disable-backgrounding-occluded-windows",
-      "--use-fake-device-for-media-stream",
-      `--use-fake-ui-for-media-stream${permission === "denied" ? "=deny" : ""}`,
+      "--use-fake-device-for-media-stream=fps=10", // moving pictures, at a price that two cores can pay four times
       "--autoplay-policy=no-user-gesture-required",
       `--lang=${lang}`,
       `--accept-lang=${lang}`,
@@ -110,11 +109,14 @@ export async function startChromium({ permission = "granted", lang = "en-US" } =
  * context of its own: nothing is shared with other pages.
  * @param {Browser} browser
  * @param {string} url
- * @param {{width?: number, height?: number, scheme?: "dark" | "light"}} [view]
+ * @param {{width?: number, height?: number, scheme?: "dark" | "light", camera?: "granted" | "denied"}} [view]
  * @returns {Promise<Page>}
  */
-export async function open(browser, url, { width = 1280, height = 800, scheme = "dark" } = {}) {
+export async function open(browser, url, { width = 1280, height = 800, scheme = "dark", camera = "granted" } = {}) {
   const context = await browser.createBrowserContext();
+  contexts.add(context);
+  // What is not in the list is refused.
+  await context.overridePermissions(new URL(url).origin, camera === "granted" ? ["camera", "microphone", "clipboard-write"] : []);
   const page = await context.newPage();
   await page.setViewport({ width, height });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
@@ -155,6 +157,15 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
   });
   await page.goto(url, { waitUntil: "load" });
   return page;
+}
+
+/** @type {Set<import("puppeteer-core").BrowserContext>} */
+const contexts = new Set();
+
+/** Closes every page that the test opened, however it ended. */
+export async function closePages() {
+  await Promise.all([...contexts].map((context) => context.close().catch(() => {}))); // its browser may be gone
+  contexts.clear();
 }
 
 /** @type {WeakMap<Page, string[]>} */

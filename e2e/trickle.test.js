@@ -1,8 +1,8 @@
 /** The test page, as an operator uses it. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { join } from "node:path";
-import { artifacts, errorsOf, open, startChromium, startDuet, state, type } from "./lab.js";
+import { artifacts, closePages, errorsOf, open, startChromium, startDuet, state, type } from "./lab.js";
 
 /** @type {import("./lab.js").Duet} */
 let duet;
@@ -13,6 +13,7 @@ before(async () => {
   duet = await startDuet({ DUET_TURN_USERS: "admin=123456" });
   chromium = await startChromium();
 });
+afterEach(closePages);
 after(async () => {
   await chromium?.close();
   await duet?.stop();
@@ -31,7 +32,6 @@ test("it says that signaling, STUN and TURN work, and sends data through the rel
   assert.ok(Number(await page.$eval("#rtt", (rtt) => rtt.dataset.ms)) > 0);
   assert.ok((await page.$$('#candidates tbody tr[data-type="relay"]')).length > 0);
   assert.deepEqual(errorsOf(page), []);
-  await page.browserContext().close();
 });
 
 test("it says what is wrong with a bad password", async () => {
@@ -55,7 +55,6 @@ test("it says what is wrong with a bad password", async () => {
   await state(page, "running");
   await state(page, "done");
   assert.match((await verdicts(page)).turn, /^ok:/);
-  await page.browserContext().close();
 });
 
 test("it says what is wrong with a port where nothing listens", async () => {
@@ -72,5 +71,4 @@ test("it says what is wrong with a port where nothing listens", async () => {
   await state(page, "running");
   await state(page, "done");
   assert.match((await verdicts(page)).turn, /^bad:.*(answer|reach)/i);
-  await page.browserContext().close();
 });

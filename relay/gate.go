@@ -221,6 +221,9 @@ func (r *request) takePeer(value, header []byte) bool {
 	if !fits || r.peerCount == maxPeers {
 		return false
 	}
+	if r.class == classIndication && value[0] != 0 {
+		return false // must be ignored, but the engine, which sees this very byte, does not
+	}
 	if r.peerCount > 0 && r.method != methodCreatePermission {
 		return true // only the first counts
 	}

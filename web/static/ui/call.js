@@ -168,7 +168,7 @@ function endState(error, joined) {
 
 /** @param {Readonly<CallView>} view */
 function render(view) {
-  document.body.dataset.state = view.state;
+  if (document.body.dataset.state !== view.state) document.body.dataset.state = view.state;
   const title = t('call.title.with', { name: nameOf(view.names) });
   document.title = view.state === 'connected' ? title : t('call.title');
   setText(byId('call-title', HTMLElement), document.title);

@@ -75,11 +75,11 @@ export function startHome({ media, relayOnly, enter }) {
       setText(problem, t(wrong));
       return room.focus();
     }
-    if (media.asking) return;
+    if (document.body.dataset.state === 'permission') return; // a second click
+    heading = to;
     document.body.dataset.state = 'permission';
     await media.open();
     document.body.dataset.state = 'home';
-    heading = to;
     if (media.problem && !media.track('audio') && !media.track('video')) {
       renderNotice();
       return notice.scrollIntoView({ block: 'nearest' });

@@ -2,7 +2,7 @@
 //
 // In HTML, data-i18n names the key of an element's text, data-i18n-aria-label,
 // data-i18n-placeholder and data-i18n-title those of attributes; a button with
-// data-language switches. In code, t('key', {name}).
+// data-language switches. In code, t() does.
 
 import en from '../i18n/en.js';
 import zh from '../i18n/zh.js';

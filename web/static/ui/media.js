@@ -35,7 +35,8 @@ export class Media extends Emitter {
   #wanted = { mic: true, camera: true };
   /** @type {Problem | null} */
   #problem = null;
-  #asking = false;
+  /** @type {Promise<void> | null} */
+  #opening = null;
   /** Counts stop(), so that a camera granted after it is let go at once. */
   #round = 0;
 
@@ -53,7 +54,7 @@ export class Media extends Emitter {
 
   /** The browser is asking the person. */
   get asking() {
-    return this.#asking;
+    return this.#opening !== null;
   }
 
   /** @param {Kind} kind */
@@ -82,34 +83,54 @@ export class Media extends Emitter {
     }
   }
 
-  /** open starts what is wanted and not there yet. A problem of one kind leaves the other. */
-  async open() {
+  /**
+   * open starts what is wanted and not there yet. A problem of one kind leaves the
+   * other. Who calls while the browser is asking waits for the same answer.
+   *
+   * @returns {Promise<void>}
+   */
+  open() {
+    if (this.#opening) return this.#opening;
+    const opening = this.#open().finally(() => {
+      if (this.#opening === opening) this.#opening = null;
+      this.emit('change', null);
+    });
+    this.#opening = opening;
+    this.emit('change', null);
+    return opening;
+  }
+
+  async #open() {
     const missing = /** @type {Kind[]} */ ([
       ...(this.#wanted.mic && !this.#tracks.audio ? ['audio'] : []),
       ...(this.#wanted.camera && !this.#tracks.video ? ['video'] : []),
     ]);
-    if (missing.length === 0 || this.#asking) return;
+    if (missing.length === 0) return;
     this.#problem = null;
     if (!navigator.mediaDevices?.getUserMedia) {
       this.#problem = insecure;
-      return this.emit('change', null);
+      return;
     }
     const round = this.#round;
-    this.#asking = true;
-    this.emit('change', null);
+    const problem = await this.#requestAll(missing);
+    if (round === this.#round) this.#problem = problem;
+  }
+
+  /**
+   * @param {Kind[]} kinds
+   * @returns {Promise<Problem | null>}
+   */
+  async #requestAll(kinds) {
     try {
-      await this.#request(missing);
+      await this.#request(kinds);
+      return null;
     } catch (error) {
       // One missing or busy device must not cost the other.
-      const apart = missing.length > 1 && problemOf(error).reason !== 'refused';
-      const results = apart ? await Promise.allSettled(missing.map((kind) => this.#request([kind]))) : [];
+      if (kinds.length === 1 || problemOf(error).reason === 'refused') return problemOf(error);
+      const results = await Promise.allSettled(kinds.map((kind) => this.#request([kind])));
       const failed = results.find((result) => result.status === 'rejected');
-      this.#problem = failed || !apart ? problemOf(failed?.reason ?? error) : null;
-    } finally {
-      this.#asking = false;
+      return failed ? problemOf(failed.reason) : null;
     }
-    if (round !== this.#round) return;
-    this.emit('change', null);
   }
 
   /** @param {boolean} on */
@@ -153,6 +174,7 @@ export class Media extends Emitter {
   /** stop ends every track; open starts again. */
   stop() {
     this.#round++;
+    this.#opening = null;
     this.#put('audio', null);
     this.#put('video', null);
     this.#wanted = { mic: true, camera: true };

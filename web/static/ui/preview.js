@@ -30,7 +30,7 @@ export function startPreview(media) {
     const any = media.track('audio') ?? media.track('video');
     video.hidden = !on.camera;
     if (video.srcObject !== media.stream) video.srcObject = media.stream;
-    enable.hidden = any !== null || media.asking || (!wanted.mic && !wanted.camera);
+    enable.hidden = any !== null || media.asking || media.problem !== null || (!wanted.mic && !wanted.camera);
     setText(byId('preview-text', HTMLElement), previewText(media));
     toggle(mic, wanted.mic, wanted.mic ? t('preview.mute') : t('preview.unmute'));
     toggle(camera, wanted.camera, wanted.camera ? t('preview.camera.off') : t('preview.camera.on'));

@@ -109,7 +109,7 @@ export function sceneOf(view) {
  * @param {string[]} names
  */
 export function nameOf(names) {
-  return names.length > 1 ? t('call.many', { count: names.length + 1 }) : names[0] || t('call.someone');
+  return names.length > 1 ? t('call.many', { count: names.length }) : names[0] || t('call.someone');
 }
 
 /** @param {View} view */
