@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
@@ -78,10 +77,6 @@ func (l *loader) assignMap(key string, target reflect.Value, table map[string]an
 
 func (l *loader) assignText(key string, target reflect.Value, text string) {
 	pointer := target.Addr().Interface()
-	if !utf8.ValidString(text) { // only the environment can hold such
-		l.report("the value is not valid UTF-8", "", key)
-		return
-	}
 	if hint, ok := parseText(pointer, text); !ok {
 		l.report(fmt.Sprintf("%s is not %s", quote(text), textWanted(pointer)), hint, key)
 	}

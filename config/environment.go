@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 const envPrefix = "DUET_"
@@ -28,6 +29,10 @@ func (l *loader) parseEnviron(environ []string) map[string]assignment {
 		i := slices.IndexFunc(l.schema.entries, func(e entry) bool { return e.variable() == name })
 		if i >= 0 {
 			e := l.schema.entries[i]
+			if !utf8.ValidString(value) { // no file can hold such
+				l.problems = append(l.problems, Problem{File: name, Key: e.key(), Message: "the value is not valid UTF-8"})
+				continue
+			}
 			given[e.key()] = assignment{raw: e.rawFromText(value), source: source{file: name}}
 			continue
 		}

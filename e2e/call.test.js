@@ -146,11 +146,12 @@ test("a new call has a link that nobody guesses and that another person can open
 
 test("who refuses the camera is told what to do, and can still join and be joined", async () => {
   const page = await open(chromium.browser, `${duet.url}/#refused`, { camera: "denied" });
-  await state(page, "permission", "home");
-  await until("the refusal is explained", () => page.evaluate(() => /permission|allow|blocked/i.test(document.body.innerText)));
-  await page.screenshot({ path: join(artifacts, "refused.png") });
-  await page.waitForSelector("#join:not([disabled])", { visible: true });
+  await state(page, "home");
   await page.click("#join");
+  await page.waitForSelector("#media-notice", { visible: true });
+  assert.match(await page.$eval("#media-notice", (notice) => notice.textContent), /allow|permission/i);
+  await page.screenshot({ path: join(artifacts, "refused.png") });
+  await page.click("#media-skip");
   await state(page, "waiting");
   const ann = await enter(chromium.browser, duet.url, { room: "refused", name: "Ann" });
   await state(ann, "connected");

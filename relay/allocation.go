@@ -30,7 +30,7 @@ const (
 
 // allocation is one relayed address: the socket that the engine relays
 // through, and all that the engine does not keep for us. It lives from
-// shard.allocate to Close, which the engine calls exactly when it forgets the
+// shard.relayOn to Close, which the engine calls exactly when it forgets the
 // allocation: no other event is needed.
 type allocation struct {
 	shard   *shard
@@ -44,6 +44,8 @@ type allocation struct {
 	socket    *socket
 	localAddr *net.UDPAddr
 	closing   sync.Once
+
+	token token // of the reservation that came with it
 
 	// deadline is when the engine's timer will fire, never later (Unix nanoseconds).
 	deadline atomic.Int64
@@ -135,6 +137,7 @@ func (a *allocation) Close() error {
 		a.socket.close()
 		a.family.ports.put(a.local.Port())
 		a.shard.server.quota.release(a.user)
+		a.shard.server.stats.live.Add(-1)
 		a.shard.forget(a)
 		a.shard.server.log.allocationEnded(a)
 	})

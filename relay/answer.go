@@ -16,8 +16,11 @@ func (s *shard) answer(packet []byte) []byte {
 	}
 	p.answered = true
 	if messageType(packet)&classMask == classSuccess {
-		if p.method == methodRefresh && p.allocation != nil {
+		switch p.method {
+		case methodRefresh:
 			p.allocation.extend(p.began.Add(p.grantedLifetime()))
+		case methodAllocate:
+			return s.addToken(packet)
 		}
 		return packet
 	}
@@ -38,6 +41,19 @@ func (s *shard) answer(packet []byte) []byte {
 // extend notes that the engine has set its timer anew.
 func (a *allocation) extend(deadline time.Time) { a.deadline.Store(deadline.UnixNano()) }
 
+// addToken puts RESERVATION-TOKEN before the engine's MESSAGE-INTEGRITY, its last
+// attribute, into the answer to an Allocate that reserved a port. A
+// retransmission gets the same.
+func (s *shard) addToken(packet []byte) []byte {
+	a := s.find(s.pending.client)
+	if a == nil || a.token == (token{}) {
+		return packet
+	}
+	m := append(s.scratch[:0], packet[:len(packet)-4-integritySize]...)
+	s.scratch = m.add(attrReservationToken, a.token[:]).sign(s.pending.grant.key)
+	return s.scratch
+}
+
 // refuse writes the error answer to the pending request. Whoever has proved
 // to know a key gets it signed.
 func (s *shard) refuse(reason Refusal) message {
@@ -49,7 +65,7 @@ func (s *shard) refuse(reason Refusal) message {
 	case reason.Code() == 401:
 		// The engine found this nonce good; the client may go on using it.
 		m = m.add(attrRealm, []byte(s.server.auth.realm))
-		m = m.add(attrNonce, p.nonce)
+		m = m.add(attrNonce, p.echo)
 	case reason == RefusedAttribute:
 		var types []byte
 		for _, kind := range p.unknown[:p.unknownCount] {
@@ -72,7 +88,7 @@ func (s *shard) refuse(reason Refusal) message {
 // reject answers a request that the engine never sees.
 func (s *shard) reject(client netip.AddrPort, reason Refusal) {
 	s.send(s.refuse(reason), client)
-	s.pending = pending{nonce: s.pending.nonce[:0]}
+	s.pending = pending{echo: s.pending.echo[:0]}
 }
 
 func errorCode(packet []byte) int {

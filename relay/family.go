@@ -27,15 +27,32 @@ func newFamily(address Address, minPort, maxPort int) *family {
 }
 
 // open binds a relay socket to a port that nobody else has. Naming the port,
-// and not sharing it, is what keeps two allocations apart.
-func (f *family) open(even bool, now time.Time) (conn *net.UDPConn, err error) {
-	err = f.ports.take(even, now, func(port uint16) error {
-		conn, err = net.ListenUDP(f.network(), udpAddr(netip.AddrPortFrom(f.local, port)))
-		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
-			return errPortTaken
+// and not sharing it, is what keeps two allocations apart. Of a pair the odd port
+// is only tried, and stays taken.
+func (f *family) open(wish portWish, now time.Time) (conn *net.UDPConn, err error) {
+	err = f.ports.take(wish, now, func(port uint16) error {
+		if conn, err = f.bind(port); err == nil && wish == portPair && port%2 == 1 {
+			return conn.Close()
 		}
 		return err
 	})
+	return conn, err
+}
+
+// openReserved binds a port that is taken already.
+func (f *family) openReserved(port uint16) (*net.UDPConn, error) {
+	conn, err := f.bind(port)
+	if err != nil {
+		f.ports.put(port)
+	}
+	return conn, err
+}
+
+func (f *family) bind(port uint16) (*net.UDPConn, error) {
+	conn, err := net.ListenUDP(f.network(), udpAddr(netip.AddrPortFrom(f.local, port)))
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+		return nil, errPortTaken
+	}
 	return conn, err
 }
 

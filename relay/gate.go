@@ -35,9 +35,9 @@ type request struct {
 	transport   byte // 0: none
 	family      byte // of REQUESTED-ADDRESS-FAMILY; 0: none
 	channel     uint16
-	evenPort    bool
-	reserveNext bool
-	token       bool // RESERVATION-TOKEN
+	wish        portWish // EVEN-PORT
+	hasToken    bool
+	token       token
 
 	peers     [maxPeers]netip.AddrPort
 	peerCount int
@@ -196,13 +196,14 @@ func (r *request) take(kind uint16, value, header []byte) bool {
 		}
 		return size == 4 && r.family != 0
 	case attrEvenPort:
-		if size == 1 {
-			r.evenPort, r.reserveNext = true, value[0]&0x80 != 0
+		r.wish = evenPort
+		if size == 1 && value[0]&0x80 != 0 {
+			r.wish = portPair
 		}
 		return size == 1
 	case attrReservationToken:
-		r.token = true
-		return size == 8
+		r.hasToken = true
+		return copy(r.token[:], value) == len(r.token) && size == len(r.token)
 	case attrIntegritySHA256:
 		return size >= 16 && size <= 32 && size%4 == 0
 	case attrData, attrPriority, attrUseCandidate:

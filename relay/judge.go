@@ -1,10 +1,6 @@
 package relay
 
-import (
-	"net"
-	"net/netip"
-	"time"
-)
+import "time"
 
 // expiryMargin keeps requests away from the moment when an allocation expires.
 const expiryMargin = 2 * time.Second
@@ -100,12 +96,10 @@ func (s *shard) judgeAllocate() Refusal {
 	case p.allocation != nil && p.allocation.user != p.grant.user:
 		return RefusedMismatch // the user's own may be a retransmission, which the engine remembers
 	case p.transport == 0,
-		p.token && (p.evenPort || p.family != 0):
+		p.hasToken && (p.wish != anyPort || p.family != 0):
 		return RefusedMalformed
 	case p.transport != transportUDP:
 		return RefusedTransport
-	case p.token, p.reserveNext:
-		return RefusedReservation
 	case p.family > familyIPv6 || s.server.family(p.family) == nil:
 		return RefusedFamily
 	}
@@ -137,45 +131,4 @@ func (s *shard) judgePeers() Refusal {
 		return RefusedTooMany
 	}
 	return accepted
-}
-
-// allocate is the engine's request for a relay socket.
-func (s *shard) allocate() (net.PacketConn, net.Addr, error) {
-	a, refusal := s.newAllocation()
-	if refusal != accepted {
-		s.pending.refusal = refusal
-		return nil, nil, errNoPort
-	}
-	return a, udpAddr(a.relayed), nil
-}
-
-func (s *shard) newAllocation() (*allocation, Refusal) {
-	p, server := &s.pending, s.server
-	if refusal := server.quota.take(p.grant.user); refusal != accepted {
-		return nil, refusal
-	}
-	family := server.family(p.family)
-	conn, err := family.open(p.evenPort, p.began)
-	if err != nil {
-		server.quota.release(p.grant.user)
-		return nil, RefusedNoPort
-	}
-	a := &allocation{
-		shard:       s,
-		family:      family,
-		user:        p.grant.user,
-		client:      p.client,
-		local:       addrPort(conn.LocalAddr()),
-		began:       p.began,
-		socket:      newSocket(conn),
-		localAddr:   conn.LocalAddr().(*net.UDPAddr),
-		permissions: make(map[netip.Addr]time.Time),
-		channels:    make(map[uint16]time.Time),
-	}
-	a.relayed = netip.AddrPortFrom(family.external, a.local.Port())
-	a.deadline.Store(p.began.Add(p.grantedLifetime()).UnixNano())
-	server.relays.Add(2) // ReadFrom's end and Close's
-	server.stats.allocations.Add(1)
-	s.remember(a)
-	return a, accepted
 }

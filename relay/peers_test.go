@@ -172,7 +172,7 @@ func BenchmarkRelayedPacket(b *testing.B) {
 	s.policy = newTestPolicy(addr)
 	var ends [2]*allocation
 	for i := range ends {
-		conn, err := s.families[0].open(false, time.Now())
+		conn, err := s.families[0].open(anyPort, time.Now())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -21,94 +21,163 @@ const foreignRetry = time.Second
 // random order (RFC 8656 section 7.2 wants them hard to guess), and the one that
 // came back last not before the others. It opens no socket itself.
 type portPool struct {
+	first int
+
 	mu sync.Mutex
 	// free holds even ports in [0] and odd ones in [1]; the last element of
 	// each is the one that came back last.
 	free [2][]uint16
+	// at is where each port is in its free list, counted from 1; 0: it is not free.
+	at []int32
 	// foreign are ports that turned out to belong to other programs. They are
 	// tried again when nothing else is left, at most once per foreignRetry.
 	foreign      []uint16
 	foreignSince time.Time
-	size, used   int
+	used         int
 }
 
 func newPortPool(first, last int) *portPool {
-	p := &portPool{size: last - first + 1}
+	p := &portPool{first: first, at: make([]int32, last-first+1)}
 	for port := first; port <= last; port++ {
-		p.free[port%2] = append(p.free[port%2], uint16(port))
+		p.add(uint16(port))
 	}
 	return p
 }
 
-// take finds a port, an even one if asked, that open succeeds on. An open that
-// fails with errPortTaken makes it try the next; any other error ends the search.
-func (p *portPool) take(even bool, now time.Time, open func(port uint16) error) error {
+// portWish is what a client wants of its port (RFC 8656 section 7.2).
+type portWish int
+
+const (
+	anyPort portWish = iota
+	evenPort
+	portPair // an even port, and the next one in reserve
+)
+
+// take finds a port that open succeeds on. An open that fails with
+// errPortTaken makes it try the next; any other error ends the search. Of a pair
+// both ports are taken, and open is called for both, the odd one first.
+func (p *portPool) take(wish portWish, now time.Time, open func(port uint16) error) error {
 	for {
-		port, ok := p.draw(even, now)
+		port, ok := p.draw(wish, now)
 		if !ok {
 			return errNoPort
 		}
-		switch err := open(port); {
-		case err == nil:
-			return nil
-		case errors.Is(err, errPortTaken):
-			p.setAside(port, now)
-		default:
-			p.put(port)
+		err := error(nil)
+		if wish == portPair {
+			if err = p.settle(port+1, open(port+1), now); err != nil {
+				p.put(port)
+			}
+		}
+		if err == nil {
+			if err = p.settle(port, open(port), now); err != nil && wish == portPair {
+				p.put(port + 1)
+			}
+		}
+		if err == nil || !errors.Is(err, errPortTaken) {
 			return err
 		}
 	}
 }
 
-// draw takes a random free port out of the pool.
-func (p *portPool) draw(even bool, now time.Time) (uint16, bool) {
+// settle keeps a port if it could be opened, and else gives it back or sets it aside.
+func (p *portPool) settle(port uint16, err error, now time.Time) error {
+	switch {
+	case errors.Is(err, errPortTaken):
+		p.setAside(port, now)
+	case err != nil:
+		p.put(port)
+	}
+	return err
+}
+
+// draw takes a random free port, or pair, out of the pool.
+func (p *portPool) draw(wish portWish, now time.Time) (uint16, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	half := p.half(even)
-	if len(p.free[half]) == 0 && len(p.foreign) > 0 && now.Sub(p.foreignSince) >= foreignRetry {
+	port, ok := p.pick(wish)
+	if !ok && len(p.foreign) > 0 && now.Sub(p.foreignSince) >= foreignRetry {
 		for _, port := range p.foreign {
-			p.free[port%2] = append(p.free[port%2], port)
+			p.add(port)
 		}
 		p.foreign = p.foreign[:0]
-		half = p.half(even)
+		port, ok = p.pick(wish)
 	}
-	free := p.free[half]
-	if len(free) == 0 {
+	if !ok {
 		return 0, false
 	}
-	last := len(free) - 1
-	chosen := 0
-	if last > 0 {
-		chosen = randomIndex(last) // never the last one
+	p.remove(port)
+	if wish == portPair {
+		p.remove(port + 1)
 	}
-	port := free[chosen]
-	// Fill the gap from below the last, so that the last stays last.
-	if last > 0 {
-		free[chosen] = free[last-1]
-		free[last-1] = free[last]
-	}
-	p.free[half] = free[:last]
-	p.used++
 	return port, true
 }
 
-// half chooses between even and odd ports: as many chances as ports.
-func (p *portPool) half(even bool) int {
+func (p *portPool) pick(wish portWish) (uint16, bool) {
 	evens, odds := len(p.free[0]), len(p.free[1])
-	if even || odds == 0 {
-		return 0
+	if wish == portPair {
+		return p.pickPair()
 	}
-	if evens == 0 || randomIndex(evens+odds) >= evens {
-		return 1
+	free := p.free[0]
+	if wish == anyPort && odds > 0 && (evens == 0 || randomIndex(evens+odds) >= evens) {
+		free = p.free[1] // as many chances as ports
 	}
-	return 0
+	switch len(free) {
+	case 0:
+		return 0, false
+	case 1:
+		return free[0], true
+	default:
+		return free[randomIndex(len(free)-1)], true // never the last one
+	}
+}
+
+// pickPair looks from a random even port on.
+func (p *portPool) pickPair() (uint16, bool) {
+	evens := p.free[0]
+	if len(evens) == 0 {
+		return 0, false
+	}
+	start := randomIndex(len(evens))
+	for i := range evens {
+		port := evens[(start+i)%len(evens)]
+		if p.isFree(int(port) + 1) {
+			return port, true
+		}
+	}
+	return 0, false
+}
+
+func (p *portPool) isFree(port int) bool {
+	i := port - p.first
+	return i >= 0 && i < len(p.at) && p.at[i] > 0
+}
+
+func (p *portPool) add(port uint16) {
+	half := &p.free[port%2]
+	*half = append(*half, port)
+	p.at[int(port)-p.first] = int32(len(*half))
+}
+
+// remove fills the gap from below the last, so that the last stays last.
+func (p *portPool) remove(port uint16) {
+	half := &p.free[port%2]
+	free, last := *half, len(*half)-1
+	if gap := int(p.at[int(port)-p.first]) - 1; gap < last {
+		for _, move := range [][2]int{{last - 1, gap}, {last, last - 1}} {
+			free[move[1]] = free[move[0]]
+			p.at[int(free[move[1]])-p.first] = int32(move[1] + 1)
+		}
+	}
+	p.at[int(port)-p.first] = 0
+	*half = free[:last]
+	p.used++
 }
 
 // put gives a port back.
 func (p *portPool) put(port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free[port%2] = append(p.free[port%2], port)
+	p.add(port)
 	p.used--
 }
 
@@ -124,7 +193,7 @@ func (p *portPool) setAside(port uint16, now time.Time) {
 func (p *portPool) usage() (used, size int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.used, p.size
+	return p.used, len(p.at)
 }
 
 // randomIndex returns an unpredictable number in [0, n). The bias of the

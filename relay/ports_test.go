@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func TestEvenPort(t *testing.T) {
 	cfg.MinPort, cfg.MaxPort = 20000, 20005
 	cfg.UserQuota = 4
 	s := serve(t, cfg, Options{})
-	even, reserve := raw(stun.AttrEvenPort, 0), raw(stun.AttrEvenPort, 0x80)
+	even := raw(stun.AttrEvenPort, 0)
 	for range 3 {
 		c := dial(t, s, "ann", "pass")
 		answer := c.do(stun.MethodAllocate, wantUDP, even)
@@ -81,14 +82,80 @@ func TestEvenPort(t *testing.T) {
 	}
 	c := dial(t, s, "ann", "pass")
 	c.want(c.do(stun.MethodAllocate, wantUDP, even), 508) // three odd ones are left
-	c.want(c.do(stun.MethodAllocate, wantUDP, reserve), 508)
-	c.want(c.do(stun.MethodAllocate, wantUDP, raw(stun.AttrReservationToken, make([]byte, 8)...)), 508)
 	c.want(c.do(stun.MethodAllocate, wantUDP, even, raw(stun.AttrReservationToken, make([]byte, 8)...)), 400)
 	c.allocate()
 	over := dial(t, s, "ann", "pass")
 	over.want(over.do(stun.MethodAllocate, wantUDP, even), 486)
 	if used := s.Stats().PortsUsed; used != 4 {
 		t.Errorf("%d ports in use, want 4", used)
+	}
+}
+
+func TestReservation(t *testing.T) {
+	cfg := testConfig()
+	cfg.MinPort, cfg.MaxPort = 20001, 20004 // 20002 and 20003 are the only pair
+	cfg.UserQuota = 3
+	s := serve(t, cfg, Options{})
+	reserve := raw(stun.AttrEvenPort, 0x80)
+	first, second, thief := dial(t, s, "ann", "pass"), dial(t, s, "ann", "pass"), dial(t, s, "bob", "word")
+	m := stun.MustBuild(append([]stun.Setter{stun.TransactionID}, stun.NewType(stun.MethodAllocate, stun.ClassRequest))...)
+	if err := first.nonce.GetFrom(first.exchange(m)); err != nil {
+		t.Fatal(err)
+	}
+	m = stun.MustBuild(append([]stun.Setter{stun.TransactionID}, first.signed(stun.MethodAllocate, wantUDP, reserve)...)...)
+	answer := first.exchange(m)
+	first.want(answer, 0)
+	if err := first.key.Check(answer); err != nil {
+		t.Error(err)
+	}
+	value, err := answer.Get(stun.AttrReservationToken)
+	if err != nil || len(value) != 8 {
+		t.Fatalf("RESERVATION-TOKEN: %v, %v", value, err)
+	}
+	if again, _ := first.exchange(m).Get(stun.AttrReservationToken); !slices.Equal(again, value) {
+		t.Errorf("a retransmission got token %x, not %x", again, value)
+	}
+	if used := s.Stats().PortsUsed; used != 2 {
+		t.Errorf("%d ports in use, want the pair", used)
+	}
+	second.want(second.do(stun.MethodAllocate, wantUDP, reserve), 486) // two more would be four
+	thief.want(thief.do(stun.MethodAllocate, wantUDP, reserve), 508)
+	thief.want(thief.do(stun.MethodAllocate, wantUDP, raw(stun.AttrReservationToken, value...)), 508)
+	thief.want(thief.do(stun.MethodAllocate, wantUDP, raw(stun.AttrReservationToken, make([]byte, 8)...)), 508)
+	if at := second.allocate(raw(stun.AttrReservationToken, value...)); at.Port() != 20003 {
+		t.Errorf("the reserved port is %d", at.Port())
+	}
+	thief.want(thief.do(stun.MethodAllocate, wantUDP, raw(stun.AttrReservationToken, value...)), 508)
+	if held := s.Stats().Allocations; held != 2 {
+		t.Errorf("%d allocations, want 2", held)
+	}
+}
+
+func TestReservationsExpireAndAreBounded(t *testing.T) {
+	q, f := newQuota(0, 0), &family{ports: newPortPool(20000, 20199)}
+	r := newReservations(q)
+	now := time.Now()
+	ann := user{name: "ann"}
+	for range maxReservations {
+		if refusal := r.admit(ann); refusal != accepted {
+			t.Fatal(refusal)
+		}
+		var port uint16
+		if err := f.ports.take(anyPort, now, func(p uint16) error { port = p; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		r.keep(reservation{ann, f, port, now.Add(reservationLifetime)})
+	}
+	if refusal := r.admit(ann); refusal != RefusedReservation {
+		t.Errorf("one too many: %s", refusal)
+	}
+	r.sweep(now.Add(reservationLifetime))
+	if n := q.count; n != maxReservations {
+		t.Errorf("%d are left before their time, want all", n)
+	}
+	r.sweep(now.Add(reservationLifetime + 1))
+	if used, _ := f.ports.usage(); used != 0 || q.count != 0 {
+		t.Errorf("%d ports and %d of the quota are left", used, q.count)
 	}
 }
 
@@ -106,26 +173,30 @@ func TestPortPoolModel(t *testing.T) {
 					break
 				}
 			} else {
-				even := rand.IntN(4) == 0
-				evensFree := 0
-				for port := 1000; port < 1000+size; port++ {
-					if !held[uint16(port)] && port%2 == 0 {
-						evensFree++
+				wish := portWish(rand.IntN(3))
+				evens, pairs := 0, 0
+				for port := 1000; port < 1000+size; port += 2 {
+					if !held[uint16(port)] {
+						evens++
+						if port+1 < 1000+size && !held[uint16(port+1)] {
+							pairs++
+						}
 					}
 				}
-				var got uint16
-				err := p.take(even, time.Time{}, func(port uint16) error { got = port; return nil })
-				possible := len(held) < size && (!even || evensFree > 0)
-				switch {
-				case (err == nil) != possible:
-					t.Fatalf("size %d, %d held, even %t: err %v", size, len(held), even, err)
-				case err != nil:
-				case held[got] || got < 1000 || int(got) >= 1000+size || even && got%2 != 0:
-					t.Fatalf("got port %d", got)
-				case got == justFreed && evensFree > 1 && size-len(held)-evensFree > 1:
-					t.Fatalf("port %d was given again at once", got)
-				default:
-					held[got] = true
+				possible := []int{size - len(held), evens, pairs}[wish] > 0
+				var got []uint16
+				err := p.take(wish, time.Time{}, func(port uint16) error { got = append(got, port); return nil })
+				if (err == nil) != possible || err == nil && wish == portPair && (len(got) != 2 || got[0] != got[1]+1) {
+					t.Fatalf("size %d, %d held, wish %d: %v, %v", size, len(held), wish, got, err)
+				}
+				for _, port := range got {
+					if held[port] || port < 1000 || int(port) >= 1000+size || wish == evenPort && port%2 != 0 {
+						t.Fatalf("got port %d", port)
+					}
+					if port == justFreed && wish != portPair && evens > 1 && size-len(held)-evens > 1 {
+						t.Fatalf("port %d was given again at once", port)
+					}
+					held[port] = true
 				}
 			}
 			if used, total := p.usage(); used != len(held) || total != size {
@@ -139,7 +210,7 @@ func TestPortOrderIsRandom(t *testing.T) {
 	first := map[uint16]int{}
 	for range 4_000 {
 		p := newPortPool(1000, 1003)
-		p.take(false, time.Time{}, func(port uint16) error { first[port]++; return nil })
+		p.take(anyPort, time.Time{}, func(port uint16) error { first[port]++; return nil })
 	}
 	// The last of each half never comes first: it counts as just freed.
 	if len(first) < 2 || first[1000] < 1_500 || first[1001] < 1_500 {

@@ -40,10 +40,3 @@ func (q *quota) release(u user) {
 		delete(q.users, u)
 	}
 }
-
-// held returns how many allocations there are.
-func (q *quota) held() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.count
-}

@@ -75,7 +75,7 @@ func TestQuotaIsExactUnderRaces(t *testing.T) {
 	if stats := s.Stats(); stats.Allocations != 0 || stats.PortsUsed != 0 {
 		t.Errorf("%d allocations and %d ports are left", stats.Allocations, stats.PortsUsed)
 	}
-	if len(s.quota.users) != 0 {
+	if len(s.quota.users) != 0 || s.quota.count != 0 {
 		t.Errorf("users left in the quota: %v", s.quota.users)
 	}
 }

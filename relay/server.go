@@ -31,7 +31,9 @@ type Server struct {
 	ttl    time.Duration
 	policy *peerpolicy.Policy
 	quota  *quota
-	stats  *counters
+	// reservations count in quota.
+	reservations *reservations
+	stats        *counters
 
 	families  []*family // IPv4 first
 	addresses []Address
@@ -57,6 +59,7 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
 		stats: &counters{},
 	}
+	s.reservations = newReservations(s.quota)
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -142,6 +145,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.closeSockets()
 		s.readers.Wait() // after them, no relay is added
 		s.relays.Wait()
+		s.reservations.sweep(time.Time{})
 	}()
 	for _, shard := range s.shards {
 		hooks := engineHooks{authorize: shard.authorize, allocate: shard.allocate}

@@ -34,11 +34,10 @@ type pending struct {
 	answered bool
 	client   netip.AddrPort
 	began    time.Time
-	nonce    []byte
+	echo     []byte // its NONCE, for a 401
 
 	grant      grant
 	signed     bool // the grant's key fits
-	nonceGood  bool // so says the engine
 	refusal    Refusal
 	allocation *allocation // of this 5-tuple, before the request
 }
@@ -103,12 +102,12 @@ func (s *shard) admit(buf []byte, n int, client netip.AddrPort) int {
 func (s *shard) prepare(buf []byte, size int, client netip.AddrPort) int {
 	p := &s.pending
 	p.active, p.client, p.began = true, client, time.Now()
-	p.nonce = append(p.nonce[:0], p.request.nonce...)
+	p.echo = append(p.echo[:0], p.nonce...)
 	if p.mac == nil {
 		s.server.stats.challenges.Add(1)
 		return size
 	}
-	if len(p.username) == 0 || len(p.realm) == 0 || len(p.request.nonce) == 0 {
+	if len(p.username) == 0 || len(p.realm) == 0 || len(p.nonce) == 0 {
 		return size // 400, says the engine
 	}
 	p.allocation = s.find(client)
@@ -129,13 +128,12 @@ func (s *shard) settle() {
 	if !p.answered && p.signed {
 		s.send(s.refuse(RefusedMismatch), p.client)
 	}
-	*p = pending{nonce: p.nonce[:0]}
+	*p = pending{echo: p.echo[:0]}
 }
 
 // authorize is the engine's question once the nonce proved good.
 func (s *shard) authorize() ([]byte, bool) {
 	p := &s.pending
-	p.nonceGood = true
 	if p.refusal = s.judge(); p.refusal != accepted {
 		return nil, false
 	}

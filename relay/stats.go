@@ -36,6 +36,7 @@ func (c *counter) snapshot() Traffic { return Traffic{c.packets.Load(), c.bytes.
 
 // counters are the relay's, without a lock.
 type counters struct {
+	live                                       atomic.Int64
 	allocations                                atomic.Uint64
 	bindings, challenges                       atomic.Uint64
 	refused                                    [refusalCount]atomic.Uint64
@@ -49,7 +50,7 @@ func (c *counters) refuse(reason Refusal) { c.refused[reason].Add(1) }
 // Stats returns the counters as they are now.
 func (s *Server) Stats() Stats {
 	stats := Stats{
-		Allocations:      s.quota.held(),
+		Allocations:      int(s.stats.live.Load()),
 		AllocationsTotal: s.stats.allocations.Load(),
 		Bindings:         s.stats.bindings.Load(),
 		Challenges:       s.stats.challenges.Load(),

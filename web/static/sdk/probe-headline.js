@@ -28,7 +28,8 @@ export function headline(report) {
   if (!grade('signaling').includes('ok')) return none('none.signaling');
 
   const relayed = said.some(({ check, code }) => check === 'relay' && (code === 'relay.works' || code === 'relay.lossy'));
-  const direct = report.policy === 'all' && grade('stun').includes('ok');
+  const seen = (/** @type {string} */ type) => report.gathered.some(({ candidates }) => candidates.some((one) => one.type === type));
+  const direct = report.policy === 'all' && (grade('stun').includes('ok') || seen('srflx'));
   if (relayed) {
     if (report.policy === 'relay') return { reach: 'all', why: 'all.relayed', grade: 'ok' };
     return { reach: 'all', why: direct ? 'all.both' : 'all.tcp', grade: 'ok' };
@@ -38,8 +39,7 @@ export function headline(report) {
     const allocated = grade('turn').includes('ok');
     return { reach: 'direct', why: allocated ? 'direct.relay-stuck' : 'direct.no-relay', grade: 'warn' };
   }
-  const hosts = report.gathered.some(({ candidates }) => candidates.some(({ type }) => type === 'host'));
-  return hosts ? { reach: 'local', why: 'local', grade: 'warn' } : none('none.network');
+  return seen('host') ? { reach: 'local', why: 'local', grade: 'warn' } : none('none.network');
 }
 
 /**

@@ -48,7 +48,7 @@ export function parseServerUrl(text) {
  * @returns {{servers: Server[], problems: ServerProblem[]}}
  */
 export function readServers(text, { username = '', credential = '' } = {}) {
-  const listed = /^\s*[[{]/.test(text) && !/^\s*\[[0-9a-f:.]+\]\s*(:|$)/i.test(text) ? readJson(text) : readLines(text);
+  const listed = /^\s*[[{]/.test(text) ? readJson(text) : readLines(text);
   if (!listed) return { servers: [], problems: [{ code: 'json', text: '' }] };
   /** @type {Server[]} */
   const servers = [];

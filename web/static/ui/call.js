@@ -46,6 +46,7 @@ import { keepAwake } from './wakelock.js';
 export async function runCall(options) {
   const view = byId('call', HTMLElement);
   view.hidden = false;
+  byId('call-title', HTMLElement).focus(); // where a screen reader goes on
   try {
     while ((await attempt(options)) === 'retry');
   } finally {
@@ -111,7 +112,6 @@ function follow(call, { store, chat, media, signal }) {
     ({ detail: { state, member, reason } }) => {
       if (state === 'ended' || state === 'new') return; // "ended" says why
       const shown = state === 'left' && member ? [member.name] : names();
-      if (state === 'connected') say(t('call.connected', { name: nameOf(shown) }));
       enter(store, state, { names: shown, reason, path: null, lossPercent: 0, capacity: call.capacity });
     },
     owned,
@@ -209,6 +209,8 @@ function emptyView() {
  */
 function enter(store, state, more = {}) {
   store.set({ state, since: performance.now(), seconds: 0, ...more });
+  const { title } = sceneOf(store.get());
+  say(title || t('call.connected', { name: nameOf(store.get().names) }));
 }
 
 /**

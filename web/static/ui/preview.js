@@ -29,7 +29,9 @@ export function startPreview(media) {
     const { wanted, on } = media;
     const any = media.track('audio') ?? media.track('video');
     video.hidden = !on.camera;
-    if (video.srcObject !== media.stream) video.srcObject = media.stream;
+    // An element that waits for the tracks of an empty stream holds up the page's load.
+    const picture = on.camera ? media.stream : null;
+    if (video.srcObject !== picture) video.srcObject = picture;
     enable.hidden = any !== null || media.asking || media.problem !== null || (!wanted.mic && !wanted.camera);
     setText(byId('preview-text', HTMLElement), previewText(media));
     toggle(mic, wanted.mic, wanted.mic ? t('preview.mute') : t('preview.unmute'));

@@ -8,7 +8,7 @@ import { verdicts } from '../sdk/probe-verdict.js';
 import { byId, h, setText } from './dom.js';
 import { t } from './i18n.js';
 import { echoPlot, timelinePlot } from './trickle-plot.js';
-import { errorWords, milliseconds, percent, seconds, verdictWords, whyWords } from './trickle-words.js';
+import { errorWords, milliseconds, percent, seconds, sentences, verdictWords, whyWords } from './trickle-words.js';
 
 /**
  * @import { Candidate } from '../sdk/probe-candidate.js'
@@ -86,7 +86,7 @@ function renderTable(candidates) {
   document.querySelector('#candidates tbody')?.replaceChildren(...rows);
   const notes = [t(candidates.length ? 'trickle.candidates.once' : 'trickle.candidates.none')];
   if (candidates.some(({ address }) => isHidden(address))) notes.push(t('trickle.candidates.hidden'));
-  setText(byId('candidates-note', HTMLElement), notes.join(' '));
+  setText(byId('candidates-note', HTMLElement), sentences(...notes));
 }
 
 /** @param {Gathered[]} gathered */
@@ -159,7 +159,7 @@ function renderEcho(loopback) {
   if (echo.medianMs !== null) text.dataset.ms = echo.medianMs.toFixed(1);
   text.dataset.lossPercent = echo.lossPercent.toFixed(1);
   const proof = types.length === 2 && types.every((type) => type === 'relay') ? t('trickle.echo.proof') : '';
-  setText(text, `${t('trickle.echo.text', values)} ${proof}`);
+  setText(text, sentences(t('trickle.echo.text', values), proof));
   const place = byId('echo-plot', HTMLElement);
   const inMs = (/** @type {number | null} */ ms) => (ms === null ? t('trickle.echo.lost') : t('trickle.milliseconds', { value: milliseconds(ms) }));
   const inSeconds = (/** @type {number} */ ms) => t('trickle.seconds', { value: seconds(ms) });

@@ -48,8 +48,7 @@ export function verdictWords({ code, values }) {
   }
   const text = t(`trickle.verdict.${code}.text`, formatted);
   const appears = code.startsWith('stun.') && values.address ? t('trickle.appear', formatted) : '';
-  const gap = language() === 'en' && appears ? ' ' : '';
-  return { title: t(`trickle.verdict.${code}.title`, formatted), text: appears + gap + text };
+  return { title: t(`trickle.verdict.${code}.title`, formatted), text: sentences(appears, text) };
 }
 
 /**
@@ -60,13 +59,19 @@ export function verdictWords({ code, values }) {
  * @param {boolean} own  whether the servers are those that signaling gave
  */
 export function whyWords({ why }, report, own) {
-  const words = [t(`trickle.why.${why}`)];
-  if (report.state !== 'running') {
-    if (!own) words.push(t('trickle.others.tested'));
-    const time = new Intl.DateTimeFormat(language(), { hour: '2-digit', minute: '2-digit' }).format(new Date(report.startedAt));
-    words.push(t('trickle.tested', { time, seconds: number(report.ms / 1000, 1) }));
-  }
-  return words.join(language() === 'en' ? ' ' : '');
+  if (report.state === 'running') return t(`trickle.why.${why}`);
+  const time = new Intl.DateTimeFormat(language(), { hour: '2-digit', minute: '2-digit' }).format(new Date(report.startedAt));
+  const tested = t('trickle.tested', { time, seconds: number(report.ms / 1000, 1) });
+  return sentences(t(`trickle.why.${why}`), own ? '' : t('trickle.others.tested'), tested);
+}
+
+/**
+ * sentences joins what there is; Chinese has no space between sentences.
+ *
+ * @param {...string} texts
+ */
+export function sentences(...texts) {
+  return texts.filter(Boolean).join(language() === 'zh' ? '' : ' ');
 }
 
 /** The error codes that have words. */

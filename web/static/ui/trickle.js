@@ -61,7 +61,8 @@ async function run() {
 /** The report and what was made of it, for a bug report or an operator. */
 function reportText() {
   const said = verdicts(report).map(({ check, grade, code, url, values }) => ({ check, grade, code, url, values }));
-  return JSON.stringify({ headline: headline(report), verdicts: said, ...report, page: location.origin, browser: navigator.userAgent }, null, 2);
+  const round = (/** @type {string} */ _key, /** @type {unknown} */ value) => (typeof value === 'number' ? Math.round(value * 10) / 10 : value);
+  return JSON.stringify({ headline: headline(report), verdicts: said, ...report, page: location.origin, browser: navigator.userAgent }, round, 2);
 }
 
 async function copy() {

@@ -1,0 +1,93 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// allocate is the engine's request for a relay socket. The order is: quota, port,
+// socket; whatever fails gives back what came before.
+func (s *shard) allocate() (net.PacketConn, net.Addr, error) {
+	s.server.reservations.sweep(s.pending.began)
+	a, refusal := s.newAllocation()
+	if refusal != accepted {
+		s.pending.refusal = refusal
+		return nil, nil, errNoPort
+	}
+	return a, udpAddr(a.relayed), nil
+}
+
+func (s *shard) newAllocation() (*allocation, Refusal) {
+	p, server := &s.pending, s.server
+	if p.hasToken {
+		return s.claimReservation()
+	}
+	if refusal := server.quota.take(p.grant.user); refusal != accepted {
+		return nil, refusal
+	}
+	if p.wish == portPair {
+		if refusal := server.reservations.admit(p.grant.user); refusal != accepted {
+			server.quota.release(p.grant.user)
+			return nil, refusal
+		}
+	}
+	family := server.family(p.family)
+	conn, err := family.open(p.wish, p.began)
+	if err != nil {
+		server.quota.release(p.grant.user)
+		if p.wish == portPair {
+			server.quota.release(p.grant.user)
+		}
+		return nil, RefusedNoPort
+	}
+	a := s.relayOn(family, conn)
+	if p.wish == portPair {
+		a.token = server.reservations.keep(reservation{
+			user:    p.grant.user,
+			family:  family,
+			port:    a.local.Port() + 1,
+			expires: p.began.Add(reservationLifetime),
+		})
+	}
+	return a, accepted
+}
+
+// claimReservation: a token that is not valid gets 508 (RFC 8656 section 7.2).
+func (s *shard) claimReservation() (*allocation, Refusal) {
+	p, server := &s.pending, s.server
+	claimed, ok := server.reservations.claim(p.token, p.grant.user)
+	if !ok {
+		return nil, RefusedReservation
+	}
+	conn, err := claimed.family.openReserved(claimed.port)
+	if err != nil {
+		server.quota.release(p.grant.user)
+		return nil, RefusedReservation
+	}
+	return s.relayOn(claimed.family, conn), accepted
+}
+
+// relayOn makes an allocation of a bound socket; port and quota are taken.
+func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
+	p, server := &s.pending, s.server
+	a := &allocation{
+		shard:       s,
+		family:      family,
+		user:        p.grant.user,
+		client:      p.client,
+		local:       addrPort(conn.LocalAddr()),
+		began:       p.began,
+		socket:      newSocket(conn),
+		localAddr:   conn.LocalAddr().(*net.UDPAddr),
+		permissions: make(map[netip.Addr]time.Time),
+		channels:    make(map[uint16]time.Time),
+	}
+	a.relayed = netip.AddrPortFrom(family.external, a.local.Port())
+	a.deadline.Store(p.began.Add(p.grantedLifetime()).UnixNano())
+	server.relays.Add(2) // ReadFrom's end and Close's
+	server.stats.live.Add(1)
+	server.stats.allocations.Add(1)
+	s.remember(a)
+	return a
+}
