@@ -1,12 +1,12 @@
 # make run    build and start Duet on ./turnserver.toml or on defaults    needs Go
 # make test   Go tests with -race, tsc, unit and end-to-end tests         needs Go, Node.js, Chromium, iproute2 (installed where it runs as root on Debian)
-# make lint   gofumpt, go vet, staticcheck, golangci-lint, tsc, eslint    needs Go, Node.js
+# make lint   golangci-lint (go vet, staticcheck, gofumpt, …), tsc, eslint   needs Go, Node.js
 # make fuzz   every fuzz target for FUZZTIME each                         needs Go
 # make bench  benchmarks with allocations                                 needs Go
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
-TOOL     := go tool -modfile=tools.mod
+LINT     := go tool -modfile=tools.mod golangci-lint
 
 .PHONY: build run test test-go test-web e2e lint fuzz bench fmt deps clean
 
@@ -33,21 +33,19 @@ deps:
 	./.ci/deps
 
 lint: deps
-	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "gofumpt: run make fmt:"; echo "$$out"; exit 1; }
-	go vet ./...
-	$(TOOL) staticcheck ./...
-	$(TOOL) golangci-lint run
+	$(LINT) config verify
+	$(LINT) run
 	npx --no-install tsc --noEmit
 	npm run --silent lint
 
 fmt:
-	$(TOOL) gofumpt -w .
+	$(LINT) fmt
 
 fuzz:
 	@for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 			echo "$$pkg $$target for $(FUZZTIME)"; \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $$pkg || exit 1; \
 		done; \
 	done
 

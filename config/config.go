@@ -69,8 +69,8 @@ type HTTP struct {
 	// AllowedOrigins are the web origins, besides our own, that may open
 	// /v1/ws: "https://app.example.org". "*" lets every site in.
 	AllowedOrigins []string `toml:"allowed_origins"`
-	// TrustedProxies are the reverse proxies whose X-Forwarded-For and
-	// X-Forwarded-Proto count: addresses or CIDR prefixes.
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For
+	// counts: addresses or CIDR prefixes.
 	TrustedProxies []Prefix `toml:"trusted_proxies"`
 }
 

@@ -71,9 +71,9 @@ test('the test runs by itself, and data passes through the server’s own relay'
 
 test('again: fresh credentials, and the relays of the last test are gone', { skip }, async () => {
   const username = () => page.$eval('#ice-username', (field) => /** @type {HTMLInputElement} */ (field).value);
-  const before_ = await username();
+  const earlier = await username();
   await run({});
-  assert.notEqual(await username(), before_);
+  assert.notEqual(await username(), earlier);
   assert.equal((await codes()).at(-1), 'ok relay.works');
 });
 

@@ -14,7 +14,7 @@ const policy = new URLSearchParams(location.search).get('policy') === 'relay' ? 
 const media = new Media();
 const home = startHome({ media, relayOnly: policy === 'relay', enter: (entry) => void enter(entry) });
 home.show();
-void media.granted().then((granted) => granted && media.open()); // not awaited: the page is there before its picture
+void media.granted().then((granted) => (granted ? media.open() : undefined)); // not awaited: the page is there before its picture
 
 /** @param {Entry} entry */
 async function enter({ room, name }) {
