@@ -33,7 +33,6 @@ deps:
 	./.ci/deps
 
 lint: deps
-	$(LINT) config verify
 	$(LINT) run
 	npx --no-install tsc --noEmit
 	npm run --silent lint

@@ -107,13 +107,13 @@ export function niceAxis(max, most) {
 }
 
 /**
- * A line with a gap where there is no value.
+ * A line with a gap where there is no value. h0 makes a lonely point a dot.
  *
  * @param {([number, number] | null)[]} points
  */
 function path(points) {
   return points
-    .map((point, i) => (point ? `${i > 0 && points[i - 1] ? 'L' : 'M'}${point[0].toFixed(1)} ${point[1].toFixed(1)}` : ''))
+    .map((point, i) => (point ? `${i > 0 && points[i - 1] ? 'L' : 'M'}${point[0].toFixed(1)} ${point[1].toFixed(1)}h0` : ''))
     .join('');
 }
 

@@ -123,8 +123,8 @@ function renderTimeline(candidates, { gathered }) {
     rows.set(label, known);
     return known;
   };
-  for (const { type, atMs } of candidates) {
-    if (type === 'host' || type === 'srflx') row(type, type).arrivals.push(atMs);
+  for (const kind of /** @type {const} */ (['host', 'srflx'])) {
+    for (const { type, atMs } of candidates) if (type === kind) row(kind, kind).arrivals.push(atMs);
   }
   for (const { server, state, ms, candidates: own, errors } of gathered) {
     if (!server || server.scheme === 'stun') continue;
@@ -160,6 +160,7 @@ function renderEcho(loopback) {
   text.dataset.lossPercent = echo.lossPercent.toFixed(1);
   const proof = types.length === 2 && types.every((type) => type === 'relay') ? t('trickle.echo.proof') : '';
   setText(text, sentences(t('trickle.echo.text', values), proof));
+  byId('echo-lost', HTMLElement).hidden = echo.received === echo.sent;
   const place = byId('echo-plot', HTMLElement);
   const inMs = (/** @type {number | null} */ ms) => (ms === null ? t('trickle.echo.lost') : t('trickle.milliseconds', { value: milliseconds(ms) }));
   const inSeconds = (/** @type {number} */ ms) => t('trickle.seconds', { value: seconds(ms) });
