@@ -29,5 +29,9 @@ export default [
     rules: { ...rules, 'no-restricted-globals': ['error', 'document', 'window', 'localStorage', 'location', 'history'] },
   },
   // Tests run in Node; what they hand to puppeteer runs in a page.
-  { files: ['web/test/**/*.js', 'eslint.config.js'], languageOptions: { globals: { ...globals.browser, ...globals.node } }, rules },
+  {
+    files: ['web/test/**/*.js', 'e2e/**/*.js', 'eslint.config.js'],
+    languageOptions: { globals: { ...globals.browser, ...globals.node, seen: 'readonly' } },
+    rules,
+  },
 ];

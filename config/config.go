@@ -97,7 +97,7 @@ type Turn struct {
 	// ListeningPort is the STUN/TURN port.
 	ListeningPort int `toml:"listening_port"`
 	// RelayIP are the local addresses of relay sockets, at most one IPv4 and
-	// one IPv6. Empty: the addresses of the default route.
+	// one IPv6. Empty: those of ListeningIP, else of the default route.
 	RelayIP []netip.Addr `toml:"relay_ip"`
 	// ExternalIP is what clients and peers see in place of the relay's own
 	// addresses: "auto", or an address, or "public/private". The empty list means

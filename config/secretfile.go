@@ -27,7 +27,7 @@ func readFile(path string, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return nil, errors.New("is a directory, must be a file")
 	}

@@ -129,20 +129,24 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
     if (message.type() === "error" && !/ERR_CONNECTION_REFUSED|WebSocket connection/.test(message.text())) errors.push(message.text());
   });
   await page.evaluateOnNewDocument(() => {
-    const seen = { connections: [], sockets: 0, media: 0, negotiations: 0, tracks: [] };
-    Object.defineProperty(globalThis, "seen", { value: seen });
+    globalThis.seen = { connections: [], sockets: 0, media: 0, negotiations: 0, tracks: [] };
     const Connection = globalThis.RTCPeerConnection;
     globalThis.RTCPeerConnection = class extends Connection {
-      constructor(...args) {
-        super(...args);
+      /** @param {RTCConfiguration} [configuration] */
+      constructor(configuration) {
+        super(configuration);
         seen.connections.push(this);
         this.addEventListener("negotiationneeded", () => seen.negotiations++);
       }
     };
     const Socket = globalThis.WebSocket;
     globalThis.WebSocket = class extends Socket {
-      constructor(...args) {
-        super(...args);
+      /**
+       * @param {string | URL} socketUrl
+       * @param {string | string[]} [protocols]
+       */
+      constructor(socketUrl, protocols) {
+        super(socketUrl, protocols);
         seen.sockets++;
       }
     };
@@ -184,7 +188,7 @@ export const errorsOf = (page) => problems.get(page) ?? [];
  */
 export async function state(page, ...states) {
   try {
-    await page.waitForFunction((wanted) => wanted.includes(document.body.dataset.state), {}, states);
+    await page.waitForFunction((wanted) => wanted.includes(document.body.dataset.state ?? ""), {}, states);
   } catch (error) {
     const got = await page.evaluate(() => [document.body.dataset.state, document.querySelector("#status")?.textContent]);
     throw new Error(`wanted ${states.join(" or ")}, but the page is ${got.join(": ")}; ${errorsOf(page).join("; ")}`, { cause: error });
@@ -214,7 +218,7 @@ export async function enter(browser, url, { room, name, policy, view }) {
  */
 export async function type(page, field, text) {
   await page.waitForSelector(field, { visible: true });
-  await page.$eval(field, (/** @type {HTMLInputElement} */ input) => input.select());
+  await page.$eval(field, (input) => /** @type {HTMLInputElement} */ (input).select());
   await page.type(field, text);
 }
 
@@ -250,7 +254,7 @@ export async function call(browser, url, { room, policy }) {
  */
 export const media = (page) =>
   page.evaluate(async () => {
-    const connection = globalThis.seen.connections.at(-1);
+    const connection = seen.connections.at(-1);
     const out = { frames: 0, audio: 0, local: "", remote: "", relayProtocol: "" };
     if (!connection) return out;
     const report = await connection.getStats();
@@ -287,13 +291,21 @@ export async function flows(page) {
  * @param {Page} page
  */
 const look = (page) =>
-  page.$eval("#remote-video", (/** @type {HTMLVideoElement} */ video) => {
-    if (!video.videoWidth) return "";
-    const canvas = new OffscreenCanvas(32, 24);
-    const pen = canvas.getContext("2d");
+  page.$eval("#remote-video", (element) => {
+    const video = /** @type {HTMLVideoElement} */ (element);
+    const pen = new OffscreenCanvas(32, 24).getContext("2d");
+    if (!pen || !video.videoWidth) return "";
     pen.drawImage(video, 0, 0, 32, 24);
     return pen.getImageData(0, 0, 32, 24).data.join();
   });
+
+/**
+ * The data- attributes of an element.
+ * @param {Page} page
+ * @param {string} selector
+ * @returns {Promise<Record<string, string | undefined>>}
+ */
+export const data = (page, selector) => page.$eval(selector, (element) => ({ .../** @type {HTMLElement} */ (element).dataset }));
 
 /**
  * Waits for a condition.

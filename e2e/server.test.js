@@ -24,7 +24,7 @@ test("a direct call outlives the server's sudden death, and is whole again after
 
   duet = await startDuet({ DUET_HTTP_LISTEN: `127.0.0.1:${port}` });
   await until("both are known to the new server", async () => {
-    const sockets = await Promise.all([ann, bo].map((page) => page.evaluate(() => globalThis.seen.sockets)));
+    const sockets = await Promise.all([ann, bo].map((page) => page.evaluate(() => seen.sockets)));
     return sockets.every((n) => n > 1);
   });
   await state(ann, "connected");

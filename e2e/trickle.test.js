@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { join } from "node:path";
-import { artifacts, closePages, errorsOf, open, startChromium, startDuet, state, type } from "./lab.js";
+import { artifacts, closePages, data, errorsOf, open, startChromium, startDuet, state, type } from "./lab.js";
 
 /** @type {import("./lab.js").Duet} */
 let duet;
@@ -21,7 +21,12 @@ after(async () => {
 
 /** @param {import("./lab.js").Page} page */
 const verdicts = async (page) =>
-  Object.fromEntries(await page.$$eval(".verdict", (cards) => cards.map((card) => [card.dataset.check, `${card.dataset.result}: ${card.textContent}`])));
+  Object.fromEntries(
+    await page.$$eval(".verdict", (cards) => {
+      const all = /** @type {HTMLElement[]} */ (cards);
+      return all.map(({ dataset, textContent }) => [dataset.check, `${dataset.result}: ${textContent}`]);
+    }),
+  );
 
 test("it says that signaling, STUN and TURN work, and sends data through the relay", async () => {
   const page = await open(chromium.browser, `${duet.url}/trickle`);
@@ -29,7 +34,7 @@ test("it says that signaling, STUN and TURN work, and sends data through the rel
   await page.screenshot({ path: join(artifacts, "trickle.png"), fullPage: true });
   const got = await verdicts(page);
   for (const check of ["signaling", "stun", "turn", "relay"]) assert.match(got[check] ?? "missing", /^ok:/, `${check}: ${JSON.stringify(got)}`);
-  assert.ok(Number(await page.$eval("#rtt", (rtt) => rtt.dataset.ms)) > 0);
+  assert.ok(Number((await data(page, "#rtt")).ms) > 0);
   assert.ok((await page.$$('#candidates tbody tr[data-type="relay"]')).length > 0);
   assert.deepEqual(errorsOf(page), []);
 });
@@ -37,9 +42,6 @@ test("it says that signaling, STUN and TURN work, and sends data through the rel
 test("it says what is wrong with a bad password", async () => {
   const page = await open(chromium.browser, `${duet.url}/trickle`);
   await state(page, "done");
-  await page.evaluate(() => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-  });
   await type(page, "#ice-username", "admin");
   await type(page, "#ice-credential", "wrong");
   await page.click("#run");
@@ -60,13 +62,7 @@ test("it says what is wrong with a bad password", async () => {
 test("it says what is wrong with a port where nothing listens", async () => {
   const page = await open(chromium.browser, `${duet.url}/trickle`);
   await state(page, "done");
-  await page.evaluate(() => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-  });
-  await page.$eval("#ice-urls", (/** @type {HTMLTextAreaElement} */ field) => {
-    field.value = "turn:192.168.77.10:9?transport=udp";
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  });
+  await type(page, "#ice-urls", "turn:192.168.77.10:9?transport=udp");
   await page.click("#run");
   await state(page, "running");
   await state(page, "done");

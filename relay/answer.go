@@ -73,13 +73,11 @@ func (s *shard) refuse(reason Refusal) message {
 		}
 		m = m.add(attrUnknownAttributes, types)
 	}
-	if p.signed {
-		if reason != RefusedPeer {
-			s.server.log.refused(p.client, p.grant.user, reason)
-		}
-		if reason.Code() != 401 {
-			m = m.sign(p.grant.key)
-		}
+	if p.signed && reason.Code() != 401 {
+		m = m.sign(p.grant.key)
+	}
+	if p.active && p.mac != nil && reason != RefusedPeer {
+		s.server.log.refused(p.client, p.grant.user, reason)
 	}
 	s.scratch = m
 	return m

@@ -12,11 +12,12 @@
 //     which knows the allocation, the permission and the channel, and writes the
 //     payload to the relay socket (allocation.go). There the peer policy has the
 //     last word on each packet, port included.
-//   - A request is checked against the credentials (auth.go) and, if it fits, written
-//     anew with only what was understood of it (judge.go: canonical). The engine
-//     checks the nonce, which is its own, and then asks whether to serve the
-//     request (judge.go: judge): quota, expiry, peers, everything is decided there.
-//     What it answers passes answer.go, which makes it what the RFCs ask for.
+//   - A request is checked against the credentials (auth.go) and, if it fits,
+//     written anew with only what was understood of it (judge.go: canonical). The
+//     engine checks the nonce, which is its own, and then asks whether to serve the
+//     request (judge.go: judge): expiry, owner, attributes, peers. For a new
+//     allocation, allocate.go takes quota, port and socket. What the engine answers
+//     passes answer.go, which makes it what the RFCs ask for.
 //   - A peer's packet arrives on the relay socket, meets the peer policy, and goes
 //     through the engine to the client.
 //
@@ -43,7 +44,7 @@
 //   - Each allocation has one goroutine of the engine's, which reads the relay
 //     socket. It ends in allocation.ReadFrom, never after: see there.
 //   - The engine's timers close allocations from goroutines of their own. So
-//     allocation.Close takes only leaf locks (pool, quota, the shard's table), and
+//     allocation.Close takes only leaf locks (port pool, quota, the shard's table), and
 //     judge keeps requests away from an allocation that is about to expire.
 //   - Counters are atomics, policy and credentials immutable.
 //

@@ -41,38 +41,49 @@ func newQuietLog(log *slog.Logger) *quietLog {
 	return q
 }
 
-// write adds the count of lines left out since the last one.
-func (l *limitedLines) write(log *slog.Logger, level slog.Level, text string, attrs ...slog.Attr) {
+// allow reports whether a line may be written, and adds to it how many were
+// left out since the last one.
+func (l *limitedLines) allow(attrs []slog.Attr) ([]slog.Attr, bool) {
 	if !l.limiter.Allow() {
 		l.omitted.Add(1)
-		return
+		return nil, false
 	}
 	if omitted := l.omitted.Swap(0); omitted > 0 {
 		attrs = append(attrs, slog.Uint64("omitted", omitted))
 	}
-	log.LogAttrs(context.Background(), level, text, attrs...)
+	return attrs, true
 }
 
 // peerRefused says which rule forbids a peer. Without it, an operator whose
 // calls do not connect has nothing to go by.
 func (q *quietLog) peerRefused(client netip.AddrPort, user user, peer netip.AddrPort, rule peerpolicy.Rule) {
-	q.refusals.write(q.Logger, slog.LevelInfo, "peer refused",
+	if attrs, ok := q.refusals.allow([]slog.Attr{
 		slog.Any("client", client), slog.String("user", user.name),
-		slog.Any("peer", peer), slog.String("reason", string(rule)))
+		slog.Any("peer", peer), slog.String("reason", string(rule)),
+	}); ok {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "peer refused", attrs...)
+	}
 }
 
-// refused says why a client that knows a credential got an error.
+// refused says why a client that showed a credential got an error. The user is
+// named only if the credential was right.
 func (q *quietLog) refused(client netip.AddrPort, user user, reason Refusal) {
-	q.refusals.write(q.Logger, slog.LevelInfo, "request refused",
-		slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()))
+	if attrs, ok := q.refusals.allow([]slog.Attr{
+		slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()),
+	}); ok {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "request refused", attrs...)
+	}
 }
 
 // allocationEnded sums an allocation up.
 func (q *quietLog) allocationEnded(a *allocation) {
-	q.ends.write(q.Logger, slog.LevelInfo, "allocation ended",
+	if attrs, ok := q.ends.allow([]slog.Attr{
 		slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
 		slog.Duration("duration", time.Since(a.began).Round(time.Millisecond)),
 		slog.Uint64("bytes_from_client", a.fromClient.bytes.Load()),
 		slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
-		slog.String("reason", a.endReason()))
+		slog.String("reason", a.endReason()),
+	}); ok {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "allocation ended", attrs...)
+	}
 }

@@ -162,7 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) closeSockets() {
 	s.stopping.Store(true)
 	for _, shard := range s.shards {
-		shard.Close()
+		shard.socket.close()
 	}
 }
 

@@ -112,8 +112,14 @@ func TestParseMinted(t *testing.T) {
 		{"1800000000:a:b", "a:b", true},
 		{"1800000000", "1800000000", true},
 		{"1800000000:", "1800000000:", true},
-		{"", "", false}, {":ann", "", false}, {"ann", "", false}, {"0:ann", "", false},
-		{"-1:ann", "", false}, {"+1:ann", "", false}, {"1e9:ann", "", false}, {" 1:ann", "", false},
+		{"", "", false},
+		{":ann", "", false},
+		{"ann", "", false},
+		{"0:ann", "", false},
+		{"-1:ann", "", false},
+		{"+1:ann", "", false},
+		{"1e9:ann", "", false},
+		{" 1:ann", "", false},
 	} {
 		member, _, ok := parseMinted(row.username)
 		if member != row.member || ok != row.ok {

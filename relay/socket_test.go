@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -76,7 +77,7 @@ func TestCloseInterruptsBackoff(t *testing.T) {
 		time.Sleep(5*time.Second + time.Millisecond) // by now it waits for a second
 		began := time.Now()
 		s.close()
-		if err := <-done; err != net.ErrClosed {
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("read() = %v", err)
 		}
 		if got := time.Since(began); got != 0 {

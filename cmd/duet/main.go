@@ -109,7 +109,7 @@ func parse(env environment, set *flag.FlagSet, args []string) error {
 	err := set.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return errors.Join(err, runHelp(context.Background(), env, []string{set.Name()}))
+		return errors.Join(err, explain(env, set.Name()))
 	case err != nil:
 		return usageError{fmt.Sprintf("%v; see \"duet help %s\"", err, set.Name())}
 	case set.NArg() > 0:
@@ -163,8 +163,13 @@ func runHelp(_ context.Context, env environment, args []string) error {
 		}
 		return nil
 	}
+	return explain(env, args[0])
+}
+
+// explain prints what one command does.
+func explain(env environment, name string) error {
 	for _, c := range commands() {
-		if c.name == args[0] {
+		if c.name == name {
 			fmt.Fprintf(env.out, "    duet %s %s\n\n%s.\n", c.name, c.args, strings.ToUpper(c.short[:1])+c.short[1:])
 			if c.long != "" {
 				fmt.Fprintf(env.out, "\n%s\n", c.long)
@@ -172,5 +177,5 @@ func runHelp(_ context.Context, env environment, args []string) error {
 			return nil
 		}
 	}
-	return usageError{fmt.Sprintf("there is no command %q", args[0])}
+	return usageError{fmt.Sprintf("there is no command %q", name)}
 }
