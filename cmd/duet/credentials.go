@@ -18,7 +18,7 @@ allocations until they expire. --json prints them for programs.
 ` + configHelp
 
 func runCredentials(_ context.Context, env environment, args []string) error {
-	set, file := flags(env, "credentials")
+	set, file := flags("credentials")
 	user := set.String("user", "", "")
 	ttl := set.Duration("ttl", 0, "")
 	asJSON := set.Bool("json", false, "")

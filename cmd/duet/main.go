@@ -97,7 +97,7 @@ func status(env environment, err error) int {
 }
 
 // flags returns the flag set of a command, with the flag that all of them have.
-func flags(env environment, name string) (set *flag.FlagSet, file *string) {
+func flags(name string) (set *flag.FlagSet, file *string) {
 	set = flag.NewFlagSet(name, flag.ContinueOnError)
 	set.SetOutput(io.Discard) // parse says it in our words
 	set.Usage = func() {}
@@ -133,7 +133,7 @@ const configHelp = `The configuration is read from --config, else ./turnserver.t
 in the environment overrides a key.`
 
 func runConfig(_ context.Context, env environment, args []string) error {
-	set, file := flags(env, "config")
+	set, file := flags("config")
 	if err := parse(env, set, args); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ listening_port until SIGTERM or SIGINT; then it asks every member to come back,
 closes every socket and ends. A second signal ends it at once.`
 
 func runServe(ctx context.Context, env environment, args []string) error {
-	set, file := flags(env, "serve")
+	set, file := flags("serve")
 	if err := parse(env, set, args); err != nil {
 		return err
 	}
