@@ -104,6 +104,39 @@ export async function startChromium({ lang = "en-US" } = {}) {
   };
 }
 
+/** Browsers whose permissions are set by preferences instead of page by page. */
+const permissive = new WeakSet();
+
+/**
+ * Starts Firefox with the same kind of devices.
+ * @returns {Promise<{browser: Browser, close: () => Promise<void>}>}
+ */
+export async function startFirefox() {
+  const home = mkdtempSync(join(tmpdir(), "duet-firefox-"));
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+    env: { ...process.env, HOME: home },
+    extraPrefsFirefox: {
+      "media.navigator.streams.fake": true,
+      "media.navigator.permission.disabled": true,
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
+      "media.autoplay.default": 0,
+      "network.captive-portal-service.enabled": false,
+      "network.connectivity-service.enabled": false,
+    },
+  });
+  permissive.add(browser);
+  return {
+    browser,
+    close: async () => {
+      await browser.close();
+      rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
 /**
  * Opens a page that keeps count of its peer connections, sockets and media requests, in a
  * context of its own: nothing is shared with other pages.
@@ -116,10 +149,10 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
   const context = await browser.createBrowserContext();
   contexts.add(context);
   // What is not in the list is refused.
-  await context.overridePermissions(new URL(url).origin, camera === "granted" ? ["camera", "microphone", "clipboard-write"] : []);
+  if (!permissive.has(browser)) await context.overridePermissions(new URL(url).origin, camera === "granted" ? ["camera", "microphone", "clipboard-write"] : []);
   const page = await context.newPage();
   await page.setViewport({ width, height });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  if (!permissive.has(browser)) await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
   page.setDefaultTimeout(patience);
   /** @type {string[]} */
   const errors = [];
