@@ -445,16 +445,29 @@ func TestAFloodingMemberLosesItsSocketAndNotItsPeers(t *testing.T) {
 	}
 }
 
-func TestASocketThatDoesNotJoinIsClosed(t *testing.T) {
+func TestASocketThatNeverJoinsIsForgotten(t *testing.T) {
 	s, url := start(t, testLimits, Options{})
-	c := dial(t, url)
-	c.expectClosed(closeTimedOut)
-	within(t, "the socket is forgotten", func() bool { return s.Stats().Sockets == 0 })
+	_ = dial(t, url).ws.Close()
+	within(t, "the socket is forgotten", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.conns) == 0 && s.unjoined == 0
+	})
+}
+
+func TestOnlySoManySocketsMayWaitWithoutJoining(t *testing.T) {
+	s, url := start(t, testLimits, Options{})
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unjoined != 0 {
-		t.Errorf("unjoined = %d, want 0", s.unjoined)
+	s.unjoined = maxUnjoined
+	s.mu.Unlock()
+	_, resp, err := (&websocket.Dialer{Subprotocols: []string{Protocol}}).Dial(url, nil)
+	if err == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("dialing: %v, want 503 with Retry-After", err)
 	}
+	s.mu.Lock()
+	s.unjoined = 0
+	s.mu.Unlock()
+	dial(t, url).join("tea", "")
 }
 
 func TestTheServerHoldsNoMoreRoomsAndMembersThanConfigured(t *testing.T) {
