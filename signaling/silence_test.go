@@ -81,6 +81,7 @@ func TestASocketHasFiveSecondsToJoinWhateverElseItDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ws, stop := inMemory(t)
 		defer stop()
+		ws.SetPingHandler(func(string) error { return nil })
 		pong := time.NewTicker(time.Second) // which buys no time
 		closed, ended := make(chan struct{}), make(chan struct{})
 		go func() {
