@@ -6,9 +6,9 @@
 //
 // A request for /v1/ws arrives in Server.ServeHTTP (server.go), which checks its
 // origin (access.go) and upgrades it. From then on the goroutine of the request is
-// the socket's reader: it decodes each frame (message.go), acts on it (session.go,
-// registry.go, room.go) and hands what others must hear to their conn's queue
-// (conn.go). Each socket has one other goroutine, its writer, which alone writes
+// the socket's reader (reader.go): it decodes each frame (message.go), acts on it
+// (registry.go, room.go) and hands what others must hear to their session
+// (session.go), which numbers it and puts it into the queue of its socket (conn.go). Each socket has one other goroutine, its writer, which alone writes
 // data frames. The reader ends the writer and waits for it; Server.Shutdown waits
 // for the readers.
 //
