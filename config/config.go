@@ -49,6 +49,7 @@ func Default() Config {
 			Enabled:       true,
 			Realm:         "duet",
 			ListeningPort: 3478,
+			TCP:           true,
 			ExternalIP:    ExternalIPs{Auto: true},
 			MinPort:       49_152,
 			MaxPort:       65_535,
@@ -96,6 +97,8 @@ type Turn struct {
 	ListeningIP []netip.Addr `toml:"listening_ip"`
 	// ListeningPort is the STUN/TURN port.
 	ListeningPort int `toml:"listening_port"`
+	// TCP also takes clients over TCP, on the same addresses and port.
+	TCP bool `toml:"tcp"`
 	// RelayIP are the local addresses of relay sockets, at most one IPv4 and
 	// one IPv6. Empty: those of ListeningIP, else of the default route.
 	RelayIP []netip.Addr `toml:"relay_ip"`

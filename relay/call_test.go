@@ -28,6 +28,12 @@ func call(t *testing.T, s *Server, cred Credential) *caller {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return callOver(t, s, cred, local)
+}
+
+// callOver is call over a transport that the test has opened.
+func callOver(t *testing.T, s *Server, cred Credential, local net.PacketConn) *caller {
+	t.Helper()
 	t.Cleanup(func() { local.Close() })
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
@@ -55,12 +61,17 @@ func call(t *testing.T, s *Server, cred Credential) *caller {
 func pair(t *testing.T, s *Server) (a, b *caller) {
 	t.Helper()
 	a, b = call(t, s, s.Credential("ann")), call(t, s, s.Credential("bob"))
+	permitEachOther(t, a, b)
+	return a, b
+}
+
+func permitEachOther(t *testing.T, a, b *caller) {
+	t.Helper()
 	for _, permit := range []struct{ from, to *caller }{{a, b}, {b, a}} {
 		if err := permit.from.client.CreatePermission(permit.to.LocalAddr()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return a, b
 }
 
 // passes sends data from one end and checks that it arrives, from the right address.
@@ -91,7 +102,12 @@ func passes(t *testing.T, from, to *caller, data []byte) {
 // talk exchanges packets of many sizes both ways.
 func talk(t *testing.T, a, b *caller) {
 	t.Helper()
-	for i, size := range []int{1, 3, 160, 1200, 1400} {
+	exchangeSizes(t, a, b, 1, 3, 160, 1200, 1400)
+}
+
+func exchangeSizes(t *testing.T, a, b *caller, sizes ...int) {
+	t.Helper()
+	for i, size := range sizes {
 		data := make([]byte, size)
 		rand.Read(data)
 		data[0] = byte(i)

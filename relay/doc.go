@@ -1,5 +1,5 @@
-// Package relay is the STUN server and the TURN relay over UDP (RFC 8489, RFC
-// 8656). A call whose two ends cannot reach each other reaches the relay, and the
+// Package relay is the STUN server and the TURN relay, for clients over UDP, TCP and
+// TLS (RFC 8489, RFC 8656). A call whose two ends cannot reach each other reaches the relay, and the
 // relay passes its packets on.
 //
 // # The life of a packet
@@ -27,6 +27,13 @@
 // carry no credential, or one that does not fit, reach the engine, which decodes
 // them and answers with a challenge. Nonces are the engine's: valid for an hour,
 // and not bound to the client's address. Media passes through the engine, too.
+//
+// # Streams
+//
+// A client over TCP or TLS gets a shard, and an engine, of its own: stream.go makes
+// one message of its connection look like one datagram, with a deadline for
+// everything. streams.go bounds their number. Over TCP the relay accepts them
+// itself (accept.go); over TLS whoever ends TLS hands them over, to ServeStream.
 //
 // # Addresses
 //

@@ -27,13 +27,17 @@ const (
 	DropFamily
 	// DropSend is a packet that the system did not take.
 	DropSend
+	// DropFrame is a connection that ended for what it carried: neither STUN nor ChannelData.
+	DropFrame
+	// DropCrowded is a connection that was one too many, in all or from its source.
+	DropCrowded
 
 	dropCount
 )
 
 var dropNames = [dropCount]string{
 	"", "not_stun", "length", "too_long", "attribute", "fingerprint", "method",
-	"channel_data", "peer", "family", "send",
+	"channel_data", "peer", "family", "send", "frame", "crowded",
 }
 
 // String returns the label, "not_stun".

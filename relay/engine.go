@@ -11,9 +11,8 @@ import (
 	"github.com/pion/turn/v4"
 )
 
-// maxDatagram is the size of the engine's buffer for clients' datagrams: any
-// UDP payload, and one byte, for it throws away what fills the buffer.
-const maxDatagram = 65535 + 1
+// maxDatagram is the longest message that UDP carries.
+const maxDatagram = 65535
 
 // engineHooks are what the engine asks of a shard, always on the goroutine that
 // reads conn, while it serves the request it has just read.
@@ -26,12 +25,13 @@ type engineHooks struct {
 	allocate func() (conn net.PacketConn, relayed net.Addr, err error)
 }
 
-// startEngine runs pion's TURN server on one socket until the socket is closed.
-func startEngine(conn net.PacketConn, realm string, hooks engineHooks, log *slog.Logger) error {
+// startEngine runs pion's TURN server on one socket until the socket is closed. It
+// throws away messages of mtu bytes and more.
+func startEngine(conn net.PacketConn, mtu int, realm string, hooks engineHooks, log *slog.Logger) error {
 	_, err := turn.NewServer(turn.ServerConfig{
 		Realm:         realm,
 		LoggerFactory: pionLogs{log},
-		InboundMTU:    maxDatagram,
+		InboundMTU:    mtu,
 		AuthHandler: func(string, string, net.Addr) ([]byte, bool) {
 			return hooks.authorize()
 		},

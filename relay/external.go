@@ -100,10 +100,10 @@ func warning(source source, external netip.Addr) string {
 }
 
 // turnURL is the address as an RTCIceServer wants it (RFC 7065).
-func turnURL(addr netip.AddrPort) string {
+func turnURL(addr netip.AddrPort, transport string) string {
 	host := addr.Addr().WithZone("").String()
 	if addr.Addr().Is6() {
 		host = "[" + host + "]"
 	}
-	return fmt.Sprintf("turn:%s:%d?transport=udp", host, addr.Port())
+	return fmt.Sprintf("turn:%s:%d?transport=%s", host, addr.Port(), transport)
 }

@@ -48,12 +48,7 @@ func (s *Server) bind(addr netip.Addr, port int) error {
 	// Best effort: the system's limit holds.
 	_ = conn.SetReadBuffer(wantedBuffer)
 	_ = conn.SetWriteBuffer(wantedBuffer)
-	s.shards = append(s.shards, &shard{
-		server:      s,
-		socket:      newSocket(conn),
-		local:       conn.LocalAddr().(*net.UDPAddr),
-		allocations: make(map[netip.AddrPort]*allocation),
-	})
+	s.shards = append(s.shards, newShard(s, conn, conn.LocalAddr().(*net.UDPAddr), "udp"))
 	return nil
 }
 

@@ -167,7 +167,7 @@ func TestWildcardListeners(t *testing.T) {
 }
 
 func TestURLBracketsIPv6(t *testing.T) {
-	if got := turnURL(netip.MustParseAddrPort("[2a00::1]:3478")); got != "turn:[2a00::1]:3478?transport=udp" {
+	if got := turnURL(netip.MustParseAddrPort("[2a00::1]:3478"), "udp"); got != "turn:[2a00::1]:3478?transport=udp" {
 		t.Error(got)
 	}
 }

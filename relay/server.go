@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,9 @@ type Server struct {
 
 	families  []*family // IPv4 first
 	addresses []Address
-	shards    []*shard
+	shards    []*shard // of the UDP sockets
+	listeners []net.Listener
+	streams   *streams
 
 	stopping atomic.Bool
 	// The engine's goroutines that read clients; allocations, until they are
@@ -60,6 +63,7 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		stats: &counters{},
 	}
 	s.reservations = newReservations(s.quota)
+	s.streams = newStreams()
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -88,6 +92,11 @@ func (s *Server) open(cfg config.Turn, m machine) error {
 	}
 	if err := s.listen(cfg); err != nil {
 		return err
+	}
+	if cfg.TCP {
+		if err := s.listenTCP(); err != nil {
+			return err
+		}
 	}
 	for _, address := range addresses {
 		s.addresses = append(s.addresses, s.withListener(address))
@@ -148,15 +157,27 @@ func (s *Server) Run(ctx context.Context) error {
 		s.reservations.sweep(time.Time{})
 	}()
 	for _, shard := range s.shards {
-		hooks := engineHooks{authorize: shard.authorize, allocate: shard.allocate}
 		s.readers.Add(1)
-		if err := startEngine(shard, s.auth.realm, hooks, s.log.Logger); err != nil {
+		if err := s.start(shard, maxDatagram); err != nil {
 			s.readers.Done()
 			return fmt.Errorf("starting the TURN engine on %s: %w", shard.local, err)
 		}
 	}
+	var acceptors sync.WaitGroup
+	for _, listener := range s.listeners {
+		acceptors.Go(func() {
+			AcceptEach(ctx, listener, func(conn net.Conn) { s.ServeStream(conn, "tcp") })
+		})
+	}
 	<-ctx.Done()
+	acceptors.Wait()
 	return nil
+}
+
+// start runs the engine on a shard; largest is the longest message it may carry.
+func (s *Server) start(shard *shard, largest int) error {
+	hooks := engineHooks{authorize: shard.authorize, allocate: shard.allocate}
+	return startEngine(shard, largest+1, s.auth.realm, hooks, s.log.Logger)
 }
 
 func (s *Server) closeSockets() {
@@ -164,6 +185,10 @@ func (s *Server) closeSockets() {
 	for _, shard := range s.shards {
 		shard.socket.close()
 	}
+	for _, listener := range s.listeners {
+		_ = listener.Close()
+	}
+	s.streams.close()
 }
 
 // Credential mints a time-limited credential for a member, good for
@@ -175,7 +200,7 @@ func (s *Server) Credential(member string) Credential {
 }
 
 // Addresses returns how the relay is reached, IPv4 first: at most one address
-// per family, and the URL for each is that of the same index in URLs.
+// per family, and the UDP URL for each is that of the same index in URLs.
 func (s *Server) Addresses() []Address {
 	var reached []Address
 	for _, address := range s.addresses {
@@ -186,17 +211,26 @@ func (s *Server) Addresses() []Address {
 	return reached
 }
 
-// URLs returns the TURN URLs for an RTCIceServer, IPv4 first.
+// URLs returns the TURN URLs for an RTCIceServer: UDP, IPv4 first, then one for TCP,
+// if that is on. More would slow browsers down.
 func (s *Server) URLs() []string {
 	var urls []string
 	for _, address := range s.Addresses() {
-		host := address.Listen.Addr()
-		if host.IsUnspecified() || host == address.Relay {
-			host = address.External
-		}
-		urls = append(urls, turnURL(netip.AddrPortFrom(host, address.Listen.Port())))
+		urls = append(urls, turnURL(address.public(), "udp"))
+	}
+	if len(urls) > 0 && len(s.listeners) > 0 {
+		urls = append(urls, turnURL(s.Addresses()[0].public(), "tcp"))
 	}
 	return urls
+}
+
+// public is where clients send to.
+func (a Address) public() netip.AddrPort {
+	host := a.Listen.Addr()
+	if host.IsUnspecified() || host == a.Relay {
+		host = a.External
+	}
+	return netip.AddrPortFrom(host, a.Listen.Port())
 }
 
 // family returns the relay of a REQUESTED-ADDRESS-FAMILY, or nil. Clients that

@@ -7,13 +7,15 @@ import (
 	"time"
 )
 
-// shard is one listening UDP socket and the engine that reads it. Everything a
-// request causes, from ReadFrom to the answer's WriteTo, happens on the engine's
+// shard is one listening UDP socket, or one client's connection, and the engine
+// that reads it. Everything a request causes, from ReadFrom to the answer's WriteTo, happens on the engine's
 // reading goroutine: pending and the buffers need no lock.
 type shard struct {
-	server *Server
-	socket *socket
-	local  *net.UDPAddr
+	server    *Server
+	socket    *socket
+	local     *net.UDPAddr
+	transport string // "udp", "tcp" or "tls"
+	ended     func() // called once the reader has
 
 	// allocations are the live ones by client; the 5-tuple's other half is this
 	// socket. Its lock is a leaf: whoever holds it calls nobody.
@@ -25,6 +27,24 @@ type shard struct {
 	address net.UDPAddr // of the sender of a datagram that makes no allocation
 	octets  [16]byte
 	scratch message
+}
+
+func newShard(server *Server, conn udpConn, local *net.UDPAddr, transport string) *shard {
+	return &shard{
+		server:      server,
+		socket:      newSocket(conn),
+		local:       local,
+		transport:   transport,
+		ended:       server.readers.Done,
+		allocations: make(map[netip.AddrPort]*allocation),
+	}
+}
+
+// busy reports whether there are allocations.
+func (s *shard) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.allocations) > 0
 }
 
 // pending is the request that the engine is busy with.
@@ -49,7 +69,7 @@ func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
 	for {
 		n, client, err := s.socket.read(buf)
 		if err != nil {
-			s.server.readers.Done()
+			s.ended()
 			return 0, nil, err
 		}
 		s.server.stats.fromClients.add(n)
