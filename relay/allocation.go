@@ -26,6 +26,7 @@ const (
 	endExpired  = "expired"
 	endReleased = "released by the client"
 	endShutdown = "shutdown"
+	endClosed   = "connection closed"
 )
 
 // allocation is one relayed address: the socket that the engine relays
@@ -163,6 +164,8 @@ func (a *allocation) endReason() string {
 		return endShutdown
 	case a.released.Load():
 		return endReleased
+	case a.shard.closed.Load():
+		return endClosed
 	default:
 		return endExpired
 	}

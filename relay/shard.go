@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type shard struct {
 	local     *net.UDPAddr
 	transport string // "udp", "tcp" or "tls"
 	ended     func() // called once the reader has
+	closed    atomic.Bool
 
 	// allocations are the live ones by client; the 5-tuple's other half is this
 	// socket. Its lock is a leaf: whoever holds it calls nobody.
@@ -69,6 +71,7 @@ func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
 	for {
 		n, client, err := s.socket.read(buf)
 		if err != nil {
+			s.closed.Store(true)
 			s.ended()
 			return 0, nil, err
 		}

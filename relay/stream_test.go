@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -61,7 +62,10 @@ func TestMembersTalkOverTCPAndUDP(t *testing.T) {
 }
 
 func TestTheEndOfAConnectionIsTheEndOfItsAllocation(t *testing.T) {
-	s := serveTCP(t)
+	log := make(lines, 100)
+	cfg := testConfig()
+	cfg.TCP = true
+	s := serve(t, cfg, Options{Log: slog.New(slog.NewTextHandler(log, nil))})
 	conn := dialTCP(t, s)
 	callOver(t, s, s.Credential("ann"), turn.NewSTUNConn(conn))
 	if n := s.Stats().Allocations; n != 1 {
@@ -72,6 +76,17 @@ func TestTheEndOfAConnectionIsTheEndOfItsAllocation(t *testing.T) {
 		stats := s.Stats()
 		return stats.Allocations == 0 && stats.PortsUsed == 0 && s.streams.count() == 0
 	})
+	if got := <-log; !strings.Contains(got, `reason="connection closed"`) || !strings.Contains(got, "transport=tcp") {
+		t.Errorf("the log says %s", got)
+	}
+}
+
+// lines is a log that tests read line by line.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }
 
 func TestMessagesAreFoundHoweverTheStreamIsCut(t *testing.T) {

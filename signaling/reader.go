@@ -184,7 +184,7 @@ func (r *reader) leave(reason Reason) {
 			o.send(Outbound{Type: TypeMember, Event: EventLeft, Member: &seen, Reason: reason})
 		}
 	})
-	r.log.Info("member left", "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond))
+	r.log.Info("member left", "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond).String())
 }
 
 // tell sends an error that leaves the socket open.
