@@ -32,6 +32,7 @@ type Config struct {
 	HTTP      HTTP      `toml:"http"`
 	Signaling Signaling `toml:"signaling"`
 	Turn      Turn      `toml:"turn"`
+	TLS       TLS       `toml:"tls"`
 	Log       Log       `toml:"log"`
 }
 
@@ -56,6 +57,7 @@ func Default() Config {
 			CredentialTTL: Duration(12 * time.Hour),
 			UserQuota:     12,
 		},
+		TLS: TLS{Listen: ":443"},
 		Log: Log{Level: "info", Format: "auto"},
 	}
 }
@@ -130,6 +132,19 @@ type Turn struct {
 	// or DeniedPeerIP refuses them.
 	AllowedPeerIP []IPRange `toml:"allowed_peer_ip"`
 }
+
+// TLS is the port that HTTPS, WSS and TURN over TLS share. It is on when Cert is set.
+type TLS struct {
+	// Listen is the TCP address of that port, "host:port".
+	Listen string `toml:"listen"`
+	// Cert and Key are PEM files: the certificate with its chain, and its private
+	// key. They are read again when they change.
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
+// On reports whether there is TLS.
+func (t TLS) On() bool { return t.Cert != "" }
 
 // Log says how much is logged and in which form.
 type Log struct {

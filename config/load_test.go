@@ -27,6 +27,18 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:3:3: turn.min_prot: unknown key; did you mean "min_port"?`,
 		},
 		{
+			"certificate without key", "[tls]\ncert = '/etc/duet/cert.pem'",
+			`turnserver.toml:2:8: tls.cert: cert without key: TLS needs both`,
+		},
+		{
+			"key without certificate", "[tls]\nkey = '/etc/duet/key.pem'",
+			`turnserver.toml:2:7: tls.key: key without cert: TLS needs both`,
+		},
+		{
+			"TLS on no port", "[tls]\ncert = 'a'\nkey = 'b'\nlisten = '443'",
+			`turnserver.toml:4:10: tls.listen: "443" is not an address to listen on, "host:port" or ":port"; did you mean ":443"?`,
+		},
+		{
 			"unknown key, nothing near", "[turn]\nzzz = 1",
 			`turnserver.toml:2:1: turn.zzz: unknown key`,
 		},

@@ -47,6 +47,7 @@ func validate(c Config) findings {
 	f.signaling(c.Signaling)
 	f.turn(c.Turn)
 	f.users(c.Turn.Users)
+	f.tls(c.TLS)
 	f.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	f.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	return f

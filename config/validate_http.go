@@ -22,6 +22,18 @@ func (f *findings) http(h HTTP) {
 	}
 }
 
+func (f *findings) tls(t TLS) {
+	if t.On() {
+		f.listen("tls.listen", t.Listen)
+	}
+	switch {
+	case t.Cert != "" && t.Key == "":
+		f.add("cert without key: TLS needs both", "", "tls.cert")
+	case t.Key != "" && t.Cert == "":
+		f.add("key without cert: TLS needs both", "", "tls.key")
+	}
+}
+
 // listen checks "host:port". Port 0 takes a free one.
 func (f *findings) listen(key, address string) {
 	host, port, err := net.SplitHostPort(address)

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"strings"
 )
 
@@ -30,9 +28,9 @@ func (s *server) banner(path string) *banner {
 	url := s.url()
 	b.add("Call", "%s", url)
 	b.add("Test", "%s/trickle", url)
-	if s.cfg.HTTP.PublicURL == "" {
-		b.add("", "Browsers give the camera to localhost and https only: set [http] public_url")
-		b.add("", "and put a TLS proxy in front before you invite somebody from elsewhere.")
+	if strings.HasPrefix(url, "http://") {
+		b.add("", "Browsers give the camera to localhost and https only: set [tls] cert and key,")
+		b.add("", "or put a TLS proxy in front, before you invite somebody from elsewhere.")
 	}
 	s.describeRelay(b)
 	if path == "" {
@@ -41,19 +39,6 @@ func (s *server) banner(path string) *banner {
 		b.add("Config", "%s", path)
 	}
 	return b
-}
-
-// url is where a person at this machine, or anybody once public_url is set, opens the page.
-func (s *server) url() string {
-	if s.cfg.HTTP.PublicURL != "" {
-		return strings.TrimSuffix(s.cfg.HTTP.PublicURL, "/")
-	}
-	bound := s.listener.Addr().(*net.TCPAddr).AddrPort()
-	host := bound.Addr().Unmap()
-	if host.IsUnspecified() || host.IsLoopback() {
-		return fmt.Sprintf("http://localhost:%d", bound.Port())
-	}
-	return "http://" + netip.AddrPortFrom(host, bound.Port()).String()
 }
 
 func (s *server) describeRelay(b *banner) {
@@ -68,6 +53,14 @@ func (s *server) describeRelay(b *banner) {
 			b.add("", "%s.", strings.ToUpper(address.Warning[:1])+address.Warning[1:])
 		}
 		label = ""
+	}
+	if s.cfg.Turn.TCP {
+		b.add("", "The same over TCP.")
+	}
+	if host, port := s.tlsHost(); host != "" {
+		b.add("", "turns:%s:%d (TLS, on the port of the page)", host, port)
+	} else if s.split != nil {
+		b.add("", "Nobody is told of TURN over TLS: the certificate has no name, and [http] public_url is not set.")
 	}
 	b.add("", "Relay ports %d-%d/udp.", s.cfg.Turn.MinPort, s.cfg.Turn.MaxPort)
 	if s.cfg.Turn.StaticAuthSecret == "" {

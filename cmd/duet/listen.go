@@ -7,16 +7,16 @@ import (
 	"syscall"
 )
 
-// listen binds the port of the web client and of signaling.
-func listen(address string) (net.Listener, error) {
+// listen binds the TCP address that the named key gives.
+func listen(address, key string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("binding TCP %s: address already in use; end the other server, or set [http] listen", address)
+		return nil, fmt.Errorf("binding TCP %s: address already in use; end the other server, or set %s", address, key)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("binding TCP %s: permission denied; ports below 1024 need CAP_NET_BIND_SERVICE, or set [http] listen", address)
+		return nil, fmt.Errorf("binding TCP %s: permission denied; ports below 1024 need CAP_NET_BIND_SERVICE, or set %s", address, key)
 	case err != nil:
-		return nil, fmt.Errorf("binding TCP %s ([http] listen): %w", address, err)
+		return nil, fmt.Errorf("binding TCP %s (%s): %w", address, key, err)
 	}
 	return listener, nil
 }

@@ -17,15 +17,8 @@ import (
 	"github.com/duetcall/duet/web"
 )
 
-// How long a connection may take over what it owes, and the whole server over
-// shutting down.
-const (
-	headerTimeout   = 5 * time.Second
-	requestTimeout  = 30 * time.Second
-	idleTimeout     = time.Minute
-	maxHeaderBytes  = 16 << 10
-	shutdownTimeout = 5 * time.Second
-)
+// shutdownTimeout is how long shutting down may take.
+const shutdownTimeout = 5 * time.Second
 
 const serveHelp = configHelp + `
 
@@ -56,6 +49,8 @@ type server struct {
 	cfg       config.Config
 	log       *slog.Logger
 	listener  net.Listener
+	split     *split // nil without [tls]
+	cert      *certificate
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
 }
@@ -64,12 +59,17 @@ type server struct {
 func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, log: log}
 	var err error
-	if s.listener, err = listen(cfg.HTTP.Listen); err != nil {
+	if s.listener, err = listen(cfg.HTTP.Listen, "[http] listen"); err != nil {
 		return nil, err
 	}
 	if cfg.Turn.Enabled {
 		if s.relay, err = relay.New(cfg.Turn, relay.Options{Log: log.With("part", "relay")}); err != nil {
 			return nil, errors.Join(err, s.listener.Close())
+		}
+	}
+	if cfg.TLS.On() {
+		if err := s.openTLS(); err != nil {
+			return nil, errors.Join(err, s.close())
 		}
 	}
 	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
@@ -80,6 +80,35 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	return s, nil
 }
 
+// openTLS binds the port that HTTPS and TURN over TLS share.
+func (s *server) openTLS() error {
+	var err error
+	if s.cert, err = loadCertificate(s.cfg.TLS, s.log.With("part", "tls")); err != nil {
+		return err
+	}
+	inner, err := listen(s.cfg.TLS.Listen, "[tls] listen")
+	if err != nil {
+		return err
+	}
+	var turn func(net.Conn)
+	if s.relay != nil {
+		turn = func(conn net.Conn) { s.relay.ServeStream(conn, "tls") }
+	}
+	s.split = newSplit(inner, s.cert, turn)
+	return nil
+}
+
+// close undoes newServer before run.
+func (s *server) close() error {
+	err := s.listener.Close()
+	if s.relay != nil {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		err = errors.Join(err, s.relay.Run(ended)) // closes what New opened
+	}
+	return err
+}
+
 // iceServers mints what a member needs to reach the relay. A TURN URL implies STUN:
 // browsers ask the same address for a Binding.
 func (s *server) iceServers(member string) signaling.ICE {
@@ -87,8 +116,12 @@ func (s *server) iceServers(member string) signaling.ICE {
 		return signaling.ICE{Servers: []signaling.ICEServer{}}
 	}
 	cred := s.relay.Credential(member)
+	urls := s.relay.URLs()
+	if host, port := s.tlsHost(); host != "" {
+		urls = append(urls, fmt.Sprintf("turns:%s:%d?transport=tcp", host, port))
+	}
 	return signaling.ICE{
-		Servers: []signaling.ICEServer{{URLs: s.relay.URLs(), Username: cred.Username, Credential: cred.Password}},
+		Servers: []signaling.ICEServer{{URLs: urls, Username: cred.Username, Credential: cred.Password}},
 		Expires: cred.Expires.UTC().Truncate(time.Second),
 	}
 }
@@ -107,22 +140,20 @@ func (s *server) routes() http.Handler {
 func (s *server) run(ctx context.Context) error {
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
-	web := &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.With("part", "http").Handler(), slog.LevelDebug),
+	routes := s.routes()
+	web, secure := s.httpServer(routes), s.httpServer(routes)
+	if s.split != nil {
+		web.Handler = s.toHTTPS(routes)
 	}
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error {
-		if err := web.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving HTTP: %w", err)
-		}
-		return nil
-	})
+	parts.Go(func() error { return serveHTTP(web, s.listener) })
+	if s.split != nil {
+		parts.Go(func() error {
+			s.split.run(ctx)
+			return nil
+		})
+		parts.Go(func() error { return serveHTTP(secure, s.split) })
+	}
 	if s.relay != nil {
 		parts.Go(func() error {
 			if err := s.relay.Run(relayCtx); err != nil {
@@ -140,11 +171,7 @@ func (s *server) run(ctx context.Context) error {
 		if err := s.signaling.Shutdown(deadline); err != nil {
 			s.log.Warn("closing sockets", "error", err)
 		}
-		if err := web.Shutdown(deadline); err != nil {
-			s.log.Warn("closing HTTP connections", "error", err)
-			return web.Close()
-		}
-		return nil
+		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure))
 	})
 	return parts.Wait()
 }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// How long an HTTP connection may take over what it owes.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = time.Minute
+	maxHeaderBytes = 16 << 10
+)
+
+func (s *server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.With("part", "http").Handler(), slog.LevelDebug),
+	}
+}
+
+func serveHTTP(web *http.Server, listener net.Listener) error {
+	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("serving HTTP: %w", err)
+	}
+	return nil
+}
+
+// shutHTTP waits for requests in progress until ctx ends, then cuts them.
+func (s *server) shutHTTP(ctx context.Context, web *http.Server) error {
+	if err := web.Shutdown(ctx); err != nil {
+		s.log.Warn("closing HTTP connections", "error", err)
+		return web.Close()
+	}
+	return nil
+}
+
+// toHTTPS sends whoever comes without TLS to the page that has it, because browsers
+// give no camera without. A trusted proxy ends TLS itself and is served.
+func (s *server) toHTTPS(routes http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err == nil && contains(s.cfg.HTTP.TrustedProxies, peer.Addr()) {
+			routes.ServeHTTP(w, r)
+			return
+		}
+		http.Redirect(w, r, s.url()+r.URL.RequestURI(), http.StatusPermanentRedirect)
+	})
+}
+
+// tlsHost is the name and port of the TLS port as clients know it; the name is that of
+// public_url, else of the certificate, and empty if there is neither, or no TLS.
+func (s *server) tlsHost() (host string, port int) {
+	if s.split == nil {
+		return "", 0
+	}
+	port = s.split.Addr().(*net.TCPAddr).Port
+	if public, err := url.Parse(s.cfg.HTTP.PublicURL); err == nil && public.Scheme == "https" {
+		return public.Hostname(), port
+	}
+	return s.cert.name(), port
+}
+
+// url is where a person at this machine, or anybody once it has a name, opens the page.
+func (s *server) url() string {
+	if s.cfg.HTTP.PublicURL != "" {
+		return s.cfg.HTTP.PublicURL
+	}
+	if host, port := s.tlsHost(); host != "" {
+		if port == 443 {
+			return "https://" + host
+		}
+		return "https://" + net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	bound := s.listener.Addr().(*net.TCPAddr).AddrPort()
+	host := bound.Addr().Unmap()
+	if host.IsUnspecified() || host.IsLoopback() {
+		return fmt.Sprintf("http://localhost:%d", bound.Port())
+	}
+	return "http://" + netip.AddrPortFrom(host, bound.Port()).String()
+}

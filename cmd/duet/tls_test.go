@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/pion/turn/v4"
+	"go.uber.org/goleak"
+
+	"github.com/duetcall/duet/config"
+	"github.com/duetcall/duet/signaling"
+)
+
+// certify writes a certificate for name that vouches for itself, and returns who trusts it.
+func certify(t *testing.T, cfg config.TLS, name string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, cfg.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
+	writeFile(t, cfg.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	pool := x509.NewCertPool()
+	parsed, err := x509.ParseCertificate(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(parsed)
+	return pool
+}
+
+func writeFile(t *testing.T, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pairIn(dir string) config.TLS {
+	return config.TLS{Listen: "127.0.0.1:0", Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+}
+
+// startTLS runs Duet with TLS for call.test and returns how its clients connect.
+func startTLS(t *testing.T) (s *server, client *tls.Config, stop func()) {
+	t.Helper()
+	cfg := pairIn(t.TempDir())
+	pool := certify(t, cfg, "call.test")
+	s, stop = startServer(t, func(c *config.Config) { c.TLS = cfg })
+	return s, &tls.Config{RootCAs: pool, ServerName: "call.test"}, stop
+}
+
+func TestOnePortServesHTTPSAndWebSocketsAndTURN(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, client, stop := startTLS(t)
+	defer stop()
+	at := s.split.Addr().String()
+
+	transport := &http.Transport{TLSClientConfig: client, DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: transport}).Get("https://" + at + "/trickle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(page, []byte("trickle")) {
+		t.Errorf("GET /trickle: %s, %v", resp.Status, err)
+	}
+
+	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}, TLSClientConfig: client}
+	ws, resp, err := dialer.Dial("wss://"+at+"/v1/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	defer ws.Close()
+	if err := ws.WriteJSON(map[string]string{"type": "join", "room": "tea"}); err != nil {
+		t.Fatal(err)
+	}
+	var joined signaling.Outbound
+	if err := ws.ReadJSON(&joined); err != nil {
+		t.Fatal(err)
+	}
+	given := joined.ICE.Servers[0]
+	port := s.split.Addr().(*net.TCPAddr).Port
+	if want := "turns:call.test:" + strconv.Itoa(port) + "?transport=tcp"; given.URLs[len(given.URLs)-1] != want {
+		t.Errorf("URLs = %v, want %s among them", given.URLs, want)
+	}
+
+	for _, row := range []struct {
+		name string
+		alpn []string
+	}{{"told by the first byte", nil}, {"told by ALPN", []string{alpnTURN}}} {
+		t.Run(row.name, func(t *testing.T) {
+			config := client.Clone()
+			config.NextProtos = row.alpn
+			conn, err := tls.Dial("tcp", at, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			over, err := turn.NewClient(&turn.ClientConfig{
+				TURNServerAddr: at, Conn: turn.NewSTUNConn(conn),
+				Username: given.Username, Password: given.Credential, Realm: s.cfg.Turn.Realm,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer over.Close()
+			if err := over.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			relayed, err := over.Allocate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := relayed.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTheTLSPortOutlivesWhatIsNotTLS(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, client, stop := startTLS(t)
+	defer stop()
+	at := s.split.Addr().String()
+	for _, row := range []struct{ name, sent string }{
+		{"HTTP", "GET / HTTP/1.1\r\n\r\n"},
+		{"TURN without TLS", "\x00\x03\x00\x00\x21\x12\xa4\x42aaaaaaaaaaaa"},
+		{"broken hello", "\x16\x03\x01\x00\x05\x01\xff\xff\xff\xff"},
+	} {
+		conn, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(helloTimeout))
+		if _, err := conn.Write([]byte(row.sent)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%s: %v, want the connection closed", row.name, err)
+		}
+		_ = conn.Close()
+	}
+	old := client.Clone()
+	old.MaxVersion = tls.VersionTLS11
+	if conn, err := tls.Dial("tcp", at, old); err == nil {
+		_ = conn.Close()
+		t.Error("TLS 1.1 was taken")
+	}
+	conn, err := tls.Dial("tcp", at, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
+func TestWithTLSPlainHTTPPointsToIt(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, _, stop := startTLS(t)
+	defer stop()
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Get("http://" + s.listener.Addr().String() + "/?policy=relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	want := "https://call.test:" + strconv.Itoa(s.split.Addr().(*net.TCPAddr).Port) + "/?policy=relay"
+	if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusPermanentRedirect || got != want {
+		t.Errorf("%s to %q, want %q", resp.Status, got, want)
+	}
+}
+
+func TestARenewedCertificateIsNoticedAndABrokenOneIsNot(t *testing.T) {
+	cfg := pairIn(t.TempDir())
+	certify(t, cfg, "old.test")
+	var log bytes.Buffer
+	cert, err := loadCertificate(cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, step := range []struct {
+		name   string
+		change func()
+		want   string
+		logged string
+	}{
+		{"nothing changed", func() {}, "old.test", ""},
+		{"a new pair", func() { certify(t, cfg, "longer-name.test") }, "longer-name.test", "certificate read again"},
+		{"half a pair", func() { writeFile(t, cfg.Key, []byte("not a key")) }, "longer-name.test", "the old one stays in use"},
+		{"told once", func() {}, "longer-name.test", ""},
+		{"whole again", func() { certify(t, cfg, "old.test") }, "old.test", "certificate read again"},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			log.Reset()
+			step.change()
+			now = now.Add(certificateCheck)
+			got := cert.get(now)
+			if name := got.Leaf.DNSNames[0]; name != step.want {
+				t.Errorf("certificate of %s, want %s", name, step.want)
+			}
+			if (step.logged == "") != (log.Len() == 0) || !strings.Contains(log.String(), step.logged) {
+				t.Errorf("logged %q, want %q", log.String(), step.logged)
+			}
+		})
+	}
+	_, err = loadCertificate(pairIn(t.TempDir()), slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "[tls] cert and key: ") {
+		t.Errorf("without files: %v", err)
+	}
+}
