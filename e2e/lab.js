@@ -3,7 +3,7 @@
  * questions that one asks of a call.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,11 +69,17 @@ export async function startDuet(env = {}) {
 
 /**
  * Starts Chromium with a camera and a microphone that are its own inventions.
- * @param {{lang?: string}} [options]
+ * @param {{lang?: string, trust?: string, args?: string[]}} [options] trust: a PEM file of a CA
  * @returns {Promise<{browser: Browser, close: () => Promise<void>}>}
  */
-export async function startChromium({ lang = "en-US" } = {}) {
+export async function startChromium({ lang = "en-US", trust, args = [] } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "duet-chromium-"));
+  if (trust) {
+    const store = join(profile, ".pki", "nssdb");
+    mkdirSync(store, { recursive: true });
+    execFileSync("certutil", ["-N", "-d", `sql:${store}`, "--empty-password"]);
+    execFileSync("certutil", ["-A", "-d", `sql:${store}`, "-t", "C,,", "-n", "test", "-i", trust]);
+  }
   const browser = await puppeteer.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     userDataDir: profile,
@@ -93,6 +99,7 @@ export async function startChromium({ lang = "en-US" } = {}) {
       "--autoplay-policy=no-user-gesture-required",
       `--lang=${lang}`,
       `--accept-lang=${lang}`,
+      ...args,
     ],
   });
   return {
