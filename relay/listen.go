@@ -49,10 +49,10 @@ func (s *Server) bind(addr netip.Addr, port int) error {
 	_ = conn.SetReadBuffer(wantedBuffer)
 	_ = conn.SetWriteBuffer(wantedBuffer)
 	s.shards = append(s.shards, &shard{
-		server:      s,
-		socket:      newSocket(conn),
-		local:       conn.LocalAddr().(*net.UDPAddr),
-		allocations: make(map[netip.AddrPort]*allocation),
+		server:  s,
+		socket:  newSocket(conn),
+		local:   conn.LocalAddr().(*net.UDPAddr),
+		clients: newClientTable(),
 	})
 	return nil
 }

@@ -80,7 +80,7 @@ func (q *quietLog) allocationEnded(a *allocation) {
 	if attrs, ok := q.ends.allow([]slog.Attr{
 		slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
 		slog.Duration("duration", time.Since(a.began).Round(time.Millisecond)),
-		slog.Uint64("bytes_from_client", a.fromClient.bytes.Load()),
+		slog.Uint64("bytes_from_client", a.up.relayed.bytes.Load()),
 		slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
 		slog.String("reason", a.endReason()),
 	}); ok {

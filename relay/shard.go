@@ -3,7 +3,6 @@ package relay
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -11,24 +10,23 @@ import (
 // request causes, from ReadFrom to the answer's WriteTo, happens on the engine's
 // reading goroutine: pending and the buffers need no lock.
 type shard struct {
-	server *Server
-	socket *socket
-	local  *net.UDPAddr
+	server  *Server
+	socket  *socket
+	local   *net.UDPAddr
+	clients *clientTable
 
-	// allocations are the live ones by client; the 5-tuple's other half is this
-	// socket. Its lock is a leaf: whoever holds it calls nobody.
-	mu          sync.Mutex
-	allocations map[netip.AddrPort]*allocation
-
-	// The reader's.
-	pending pending
-	address net.UDPAddr // of the sender of a datagram that makes no allocation
-	octets  [16]byte
-	scratch message
+	// The reader's, but for the counters, which anyone may read.
+	_        cacheLine
+	received counter // datagrams of clients
+	answered counter // answers to requests
+	pending  pending
+	address  net.UDPAddr // of the sender of a datagram that makes no allocation
+	octets   [16]byte
+	scratch  message
 }
 
-// ReadFrom gives the engine the next datagram that passes the gate, with the
-// requests of users we know in canonical form.
+// ReadFrom relays what clients send until there is a request, and gives the engine
+// that if it passes the gate, in canonical form.
 func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
 	s.settle()
 	for {
@@ -37,7 +35,11 @@ func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
 			s.server.readers.Done()
 			return 0, nil, err
 		}
-		s.server.stats.fromClients.add(n)
+		s.received.add(n)
+		if isMedia(buf[:n]) {
+			s.forward(buf[:n], client)
+			continue
+		}
 		if n = s.admit(buf, n, client); n > 0 {
 			return n, s.sender(client), nil
 		}
@@ -60,9 +62,6 @@ func (s *shard) sender(client netip.AddrPort) net.Addr {
 func (s *shard) admit(buf []byte, n int, client netip.AddrPort) int {
 	p := &s.pending
 	size, drop := p.decode(buf[:n])
-	if drop == kept && (p.channelData || p.class == classIndication) {
-		return size
-	}
 	return s.exchange(buf, size, drop, client)
 }
 
@@ -83,29 +82,11 @@ func (s *shard) send(packet []byte, client netip.AddrPort) {
 		s.server.stats.drop(DropSend)
 		return
 	}
-	s.server.stats.toClients.add(n)
+	s.answered.add(n)
 }
 
-func (s *shard) find(client netip.AddrPort) *allocation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.allocations[client]
-}
-
-func (s *shard) remember(a *allocation) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.allocations[a.client] = a
-}
-
-// forget removes a, but not the allocation that came after it.
-func (s *shard) forget(a *allocation) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.allocations[a.client] == a {
-		delete(s.allocations, a.client)
-	}
-}
+// find returns the allocation of a client's 5-tuple, or nil.
+func (s *shard) find(client netip.AddrPort) *allocation { return s.clients.find(client) }
 
 // Close closes the socket; the engine then closes the allocations.
 func (s *shard) Close() error {

@@ -15,7 +15,9 @@ type Stats struct {
 	Refused map[Refusal]uint64
 	// Dropped counts unanswered datagrams, by reason.
 	Dropped map[Drop]uint64
-	// Datagrams on the listening sockets, and packets on the relay sockets.
+	// FromClients and ToClients are the datagrams of the listening sockets. FromPeers
+	// are the packets that came from peers with a permission, ToPeers those that went
+	// to peers. All are as of now, running allocations included.
 	FromClients, ToClients, FromPeers, ToPeers Traffic
 	// PortsUsed of PortsSize relay ports are taken, over all relayed addresses.
 	PortsUsed, PortsSize int
@@ -34,14 +36,28 @@ func (c *counter) add(size int) {
 
 func (c *counter) snapshot() Traffic { return Traffic{c.packets.Load(), c.bytes.Load()} }
 
-// counters are the relay's, without a lock.
+func (t *Traffic) add(more Traffic) {
+	t.Packets += more.Packets
+	t.Bytes += more.Bytes
+}
+
+// mediaTraffic is what allocations have moved.
+type mediaTraffic struct{ toClients, fromPeers, toPeers Traffic }
+
+func (m *mediaTraffic) add(a *allocation) {
+	m.toClients.add(a.down.relayed.snapshot())
+	m.fromPeers.add(a.fromPeers.snapshot())
+	m.toPeers.add(a.up.relayed.snapshot())
+}
+
+// counters are the relay's, without a lock. Media is counted by each allocation for
+// itself, and datagrams of clients by each shard.
 type counters struct {
-	live                                       atomic.Int64
-	allocations                                atomic.Uint64
-	bindings, challenges                       atomic.Uint64
-	refused                                    [refusalCount]atomic.Uint64
-	dropped                                    [dropCount]atomic.Uint64
-	fromClients, toClients, fromPeers, toPeers counter
+	live                 atomic.Int64
+	allocations          atomic.Uint64
+	bindings, challenges atomic.Uint64
+	refused              [refusalCount]atomic.Uint64
+	dropped              [dropCount]atomic.Uint64
 }
 
 func (c *counters) drop(reason Drop)      { c.dropped[reason].Add(1) }
@@ -56,10 +72,14 @@ func (s *Server) Stats() Stats {
 		Challenges:       s.stats.challenges.Load(),
 		Refused:          make(map[Refusal]uint64),
 		Dropped:          make(map[Drop]uint64),
-		FromClients:      s.stats.fromClients.snapshot(),
-		ToClients:        s.stats.toClients.snapshot(),
-		FromPeers:        s.stats.fromPeers.snapshot(),
-		ToPeers:          s.stats.toPeers.snapshot(),
+	}
+	for _, shard := range s.shards {
+		media := shard.clients.traffic()
+		stats.FromClients.add(shard.received.snapshot())
+		stats.ToClients.add(shard.answered.snapshot())
+		stats.ToClients.add(media.toClients)
+		stats.FromPeers.add(media.fromPeers)
+		stats.ToPeers.add(media.toPeers)
 	}
 	for reason := RefusedMalformed; reason < refusalCount; reason++ {
 		stats.Refused[reason] = s.stats.refused[reason].Load()
