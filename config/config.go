@@ -125,6 +125,12 @@ type Turn struct {
 	UserQuota int `toml:"user_quota"`
 	// TotalQuota is how many allocations all users may hold; 0 is unlimited.
 	TotalQuota int `toml:"total_quota"`
+	// MaxBytesPerSecond is how many bytes of data an allocation may relay per
+	// second, in each direction; 0 is unlimited.
+	MaxBytesPerSecond int `toml:"max_bps"`
+	// TotalBytesPerSecond is how many bytes of data all allocations together may
+	// relay per second, in each direction; 0 is unlimited.
+	TotalBytesPerSecond int `toml:"bps_capacity"`
 	// DeniedPeerIP are peers that nobody may reach through the relay, beside
 	// the special-purpose ranges that are refused unless allowed.
 	DeniedPeerIP []IPRange `toml:"denied_peer_ip"`

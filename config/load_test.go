@@ -167,6 +167,14 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:2:14: turn.user_quota: -1 is out of range, must be at least 0`,
 		},
 		{
+			"negative rate", "[turn]\nmax_bps = -1",
+			`turnserver.toml:2:11: turn.max_bps: -1 is out of range, must be at least 0`,
+		},
+		{
+			"negative capacity", "[turn]\nbps_capacity = -1",
+			`turnserver.toml:2:16: turn.bps_capacity: -1 is out of range, must be at least 0`,
+		},
+		{
 			"address", "[turn]\nlistening_ip = ['10.0.0.1', 'eth0']",
 			`turnserver.toml:2:29: turn.listening_ip[1]: "eth0" is not an IP address`,
 		},

@@ -85,6 +85,8 @@ func (f *findings) turn(t Turn) {
 	f.atLeast("turn.credential_ttl", t.CredentialTTL, Duration(1e9)) // the expiry in a credential counts seconds
 	f.notBelow("turn.user_quota", t.UserQuota, 0)
 	f.notBelow("turn.total_quota", t.TotalQuota, 0)
+	f.notBelow("turn.max_bps", t.MaxBytesPerSecond, 0)
+	f.notBelow("turn.bps_capacity", t.TotalBytesPerSecond, 0)
 }
 
 func (f *findings) realm(realm string) {

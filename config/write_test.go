@@ -60,7 +60,7 @@ func full() Config {
 			MinPort:       1000, MaxPort: 2000,
 			Users:            map[string]Secret{"ann": hidden, "b \"é\" \u200b.": hidden},
 			StaticAuthSecret: hidden, StaticAuthSecretPrevious: hidden,
-			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2,
+			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2, MaxBytesPerSecond: 3, TotalBytesPerSecond: 4,
 			DeniedPeerIP:  []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},
 			AllowedPeerIP: []IPRange{{addr("::"), addr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, {addr("::1"), addr("::1")}},
 		},

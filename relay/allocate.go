@@ -3,7 +3,6 @@ package relay
 import (
 	"net"
 	"net/netip"
-	"time"
 )
 
 // allocate is the engine's request for a relay socket. The order is: quota, port,
@@ -72,22 +71,24 @@ func (s *shard) claimReservation() (*allocation, Refusal) {
 func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
 	p, server := &s.pending, s.server
 	a := &allocation{
-		shard:       s,
-		family:      family,
-		user:        p.grant.user,
-		client:      p.client,
-		local:       addrPort(conn.LocalAddr()),
-		began:       p.began,
-		socket:      newSocket(conn),
-		localAddr:   conn.LocalAddr().(*net.UDPAddr),
-		permissions: make(map[netip.Addr]time.Time),
-		channels:    make(map[uint16]time.Time),
+		shard:     s,
+		family:    family,
+		user:      p.grant.user,
+		client:    p.client,
+		local:     addrPort(conn.LocalAddr()),
+		began:     p.began,
+		socket:    newSocket(conn),
+		localAddr: conn.LocalAddr().(*net.UDPAddr),
 	}
+	a.routes.Store(noRoutes)
+	a.up.bucket.bytesPerSecond = server.maxBytesPerSecond
+	a.down.bucket.bytesPerSecond = server.maxBytesPerSecond
 	a.relayed = netip.AddrPortFrom(family.external, a.local.Port())
 	a.deadline.Store(p.began.Add(p.grantedLifetime()).UnixNano())
-	server.relays.Add(2) // ReadFrom's end and Close's
+	server.relays.Add(3) // ReadFrom's end, readPeers' and Close's
 	server.stats.live.Add(1)
 	server.stats.allocations.Add(1)
-	s.remember(a)
+	s.clients.put(a)
+	go a.readPeers()
 	return a
 }

@@ -21,6 +21,8 @@ func (s *shard) answer(packet []byte) []byte {
 			p.allocation.extend(p.began.Add(p.grantedLifetime()))
 		case methodAllocate:
 			return s.addToken(packet)
+		case methodCreatePermission, methodChannelBind:
+			p.allocation.grant(&p.request)
 		}
 		return packet
 	}

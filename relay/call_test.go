@@ -173,7 +173,7 @@ func TestIPv6Relay(t *testing.T) {
 	a.want(a.do(methodCreatePermission, toPeer(atB)), 0)
 	b.want(b.do(methodChannelBind, channelNumber(0x4001), toPeer(atA)), 0)
 	a.send(atB, "hello")
-	if got := b.read(time.Now().Add(patience)); string(got) != "\x40\x01\x00\x05hello\x00\x00\x00" {
+	if got := b.read(time.Now().Add(patience)); string(got) != "\x40\x01\x00\x05hello" {
 		t.Errorf("got %q", got)
 	}
 	a.want(a.do(methodCreatePermission, toPeer(netip.MustParseAddrPort("8.8.8.8:53"))), 443)
@@ -211,7 +211,7 @@ func TestEchoPeerOutsideTheRelay(t *testing.T) {
 	}
 	c.want(c.do(methodChannelBind, channelNumber(0x4000), toPeer(at)), 0)
 	c.channelData(0x4000, "by channel")
-	if got := c.read(time.Now().Add(patience)); string(got) != "\x40\x00\x00\x0aby channel\x00\x00" {
+	if got := c.read(time.Now().Add(patience)); string(got) != "\x40\x00\x00\x0aby channel" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -4,29 +4,50 @@
 //
 // # The life of a packet
 //
-// A client's datagram arrives on a listening socket (socket.go) and meets the gate
-// (gate.go), which checks its shape: header, lengths, every attribute's size. What
-// is malformed ends here, counted by reason (drop.go). Then it depends.
+// A client's datagram arrives on a listening socket (socket.go), where its shard
+// (shard.go) tells media from everything else.
 //
-//   - ChannelData and Send indications go to the engine (pion/turn, engine.go),
-//     which knows the allocation, the permission and the channel, and writes the
-//     payload to the relay socket (allocation.go). There the peer policy has the
-//     last word on each packet, port included.
-//   - A request is checked against the credentials (auth.go) and, if it fits,
-//     written anew with only what was understood of it (judge.go: canonical). The
-//     engine checks the nonce, which is its own, and then asks whether to serve the
-//     request (judge.go: judge): expiry, owner, attributes, peers. For a new
-//     allocation, allocate.go takes quota, port and socket. What the engine answers
-//     passes answer.go, which makes it what the RFCs ask for.
-//   - A peer's packet arrives on the relay socket, meets the peer policy, and goes
-//     through the engine to the client.
+// Media never leaves the data plane:
+//
+//   - A client's ChannelData or Send indication is decoded (media.go) and finds its
+//     allocation by the 5-tuple (clients.go), and there its channel or its permission
+//     (table.go). The peer policy has the last word on each packet, port included.
+//     Then come max_bps and bps_capacity (shape.go), and the relay socket (forward.go).
+//   - A peer's packet is read from the relay socket by a goroutine of the allocation's.
+//     It needs a permission, passes policy and limits, gets its header written in front
+//     of it, where there is room for it, and goes to the client (deliver.go).
+//
+// What goes no further is counted by reason (drop.go) and never logged. For a packet,
+// nothing is allocated and no lock taken; tests hold that.
+//
+// The rest meets the gate (gate.go), which checks its shape: header, lengths, every
+// attribute's size. A request is checked against the credentials (auth.go) and, if it
+// fits, written anew with only what was understood of it (judge.go: canonical). The
+// engine (pion/turn, engine.go) checks the nonce, which is its own, and then asks
+// whether to serve the request (judge.go: judge): expiry, owner, attributes, peers. For
+// a new allocation, allocate.go takes quota, port and socket. What the engine answers
+// passes answer.go, which makes it what the RFCs ask for.
+//
+// # Where the table comes from
+//
+// The engine owns allocations, permissions and channels, and the data plane follows
+// what it grants. An allocation is in the table from the moment the engine asks for
+// its socket until the engine closes that. Permissions and channels come from requests
+// that we judged and the engine answered with success (allocation.grant), on the
+// goroutine that reads requests and before the client hears of it: the engine's
+// EventHandler reports no refresh. Nor does it say the truth about ends: when a
+// refresh meets the timer, it drops what it has just refreshed. So they lapse by our
+// own clock, 300 s and 600 s after the last grant, at once and without a timer.
+//
+// A permission covers what peers send and what Send indications carry; ChannelData
+// needs the channel alone (RFC 8656 section 12.6).
 //
 // # What the gate does not do yet
 //
 // The gate of this release checks shape; it does not limit rates. Requests that
 // carry no credential, or one that does not fit, reach the engine, which decodes
 // them and answers with a challenge. Nonces are the engine's: valid for an hour,
-// and not bound to the client's address. Media passes through the engine, too.
+// and not bound to the client's address.
 //
 // # Streams
 //
@@ -45,11 +66,12 @@
 //
 // # Who owns what
 //
-//   - Each shard has one reading goroutine, started by the engine in Run. It owns
-//     the shard's pending request, and the permissions and channels that
-//     allocations count. It ends when the socket is closed.
-//   - Each allocation has one goroutine of the engine's, which reads the relay
-//     socket. It ends in allocation.ReadFrom, never after: see there.
+//   - Each shard has one reading goroutine, started by the engine in Run. It relays
+//     what clients send, owns the pending request, and writes permissions and channels.
+//     It ends when the socket is closed.
+//   - Each allocation has a goroutine that reads the relay socket (readPeers), from
+//     relayOn until the socket is closed. The engine's goroutine for the same waits in
+//     allocation.ReadFrom, and ends there: see there.
 //   - The engine's timers close allocations from goroutines of their own. So
 //     allocation.Close takes only leaf locks (port pool, quota, the shard's table), and
 //     judge keeps requests away from an allocation that is about to expire.

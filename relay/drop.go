@@ -19,12 +19,24 @@ const (
 	DropFingerprint
 	// DropMethod is a method or class that a TURN server does not serve.
 	DropMethod
-	// DropChannelData is ChannelData whose number or length is wrong.
+	// DropChannelData is ChannelData that claims more data than there is.
 	DropChannelData
+	// DropAllocation is media from a client that has no allocation.
+	DropAllocation
+	// DropChannel is ChannelData on a channel that is not bound, or no longer.
+	DropChannel
+	// DropPermission is a Send indication to a peer without permission.
+	DropPermission
+	// DropUnsolicited is a packet from a peer without permission.
+	DropUnsolicited
 	// DropPeer is a packet to or from a peer that the policy refuses.
 	DropPeer
 	// DropFamily is a packet to a peer of another address family than the relay's.
 	DropFamily
+	// DropMaxBPS is a packet above an allocation's max_bps.
+	DropMaxBPS
+	// DropCapacity is a packet above bps_capacity.
+	DropCapacity
 	// DropSend is a packet that the system did not take.
 	DropSend
 	// DropFrame is a connection that ended for what it carried: neither STUN nor ChannelData.
@@ -37,7 +49,8 @@ const (
 
 var dropNames = [dropCount]string{
 	"", "not_stun", "length", "too_long", "attribute", "fingerprint", "method",
-	"channel_data", "peer", "family", "send", "frame", "crowded",
+	"channel_data", "allocation", "channel", "permission", "unsolicited", "peer", "family",
+	"max_bps", "bps_capacity", "send", "frame", "crowded",
 }
 
 // String returns the label, "not_stun".

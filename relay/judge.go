@@ -75,13 +75,7 @@ func (s *shard) judge() Refusal {
 		if p.channel < 0x4000 || p.channel > 0x7FFF {
 			return RefusedMalformed
 		}
-		if refusal := s.judgePeers(); refusal != accepted {
-			return refusal
-		}
-		if !p.allocation.bind(p.channel, p.began) {
-			return RefusedTooMany
-		}
-		return accepted
+		return s.judgePeers()
 	default: // Refresh
 		if p.family != 0 && (p.family == familyIPv4) != p.allocation.local.Addr().Is4() {
 			return RefusedPeerFamily // RFC 8656 section 8.2
@@ -127,7 +121,7 @@ func (s *shard) judgePeers() Refusal {
 			return RefusedPeer
 		}
 	}
-	if !p.allocation.permit(peers, p.began) {
+	if !p.allocation.admits(&p.request) {
 		return RefusedTooMany
 	}
 	return accepted

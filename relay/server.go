@@ -26,8 +26,10 @@ type Options struct {
 
 // Server is the relay: its sockets from New on, its packets while Run runs.
 type Server struct {
-	log    *quietLog
-	now    func() time.Time
+	log *quietLog
+	now func() time.Time
+	// clock is the data plane's: the time since New.
+	clock  func() time.Duration
 	auth   *authenticator
 	ttl    time.Duration
 	policy *peerpolicy.Policy
@@ -35,6 +37,11 @@ type Server struct {
 	// reservations count in quota.
 	reservations *reservations
 	stats        *counters
+
+	// What all allocations may move together, in each direction.
+	capacityUp, capacityDown bucket
+	maxBytesPerSecond        int64 // of one allocation, in each direction
+	buffers                  packetBuffers
 
 	families  []*family // IPv4 first
 	addresses []Address
@@ -62,6 +69,11 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
 		stats: &counters{},
 	}
+	s.maxBytesPerSecond = int64(cfg.MaxBytesPerSecond)
+	s.capacityUp.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
+	s.capacityDown.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
+	began := time.Now()
+	s.clock = func() time.Duration { return time.Since(began) }
 	s.reservations = newReservations(s.quota)
 	s.streams = newStreams()
 	if s.now == nil {

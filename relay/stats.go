@@ -15,7 +15,9 @@ type Stats struct {
 	Refused map[Refusal]uint64
 	// Dropped counts unanswered datagrams, by reason.
 	Dropped map[Drop]uint64
-	// Datagrams on the listening sockets, and packets on the relay sockets.
+	// FromClients and ToClients are the datagrams of the listening sockets. FromPeers
+	// are the packets that came from peers with a permission, ToPeers those that went
+	// to peers. All are as of now, running allocations included.
 	FromClients, ToClients, FromPeers, ToPeers Traffic
 	// PortsUsed of PortsSize relay ports are taken, over all relayed addresses.
 	PortsUsed, PortsSize int
@@ -34,14 +36,45 @@ func (c *counter) add(size int) {
 
 func (c *counter) snapshot() Traffic { return Traffic{c.packets.Load(), c.bytes.Load()} }
 
-// counters are the relay's, without a lock.
+func (t *Traffic) add(more Traffic) {
+	t.Packets += more.Packets
+	t.Bytes += more.Bytes
+}
+
+// flow is what went through a shard.
+type flow struct{ fromClients, toClients, fromPeers, toPeers Traffic }
+
+func (f *flow) add(more flow) {
+	f.fromClients.add(more.fromClients)
+	f.toClients.add(more.toClients)
+	f.fromPeers.add(more.fromPeers)
+	f.toPeers.add(more.toPeers)
+}
+
+func (s *shard) flow() flow {
+	media := s.clients.traffic()
+	f := flow{fromClients: s.received.snapshot(), toClients: s.answered.snapshot(), fromPeers: media.fromPeers, toPeers: media.toPeers}
+	f.toClients.add(media.toClients)
+	return f
+}
+
+// mediaTraffic is what allocations have moved.
+type mediaTraffic struct{ toClients, fromPeers, toPeers Traffic }
+
+func (m *mediaTraffic) add(a *allocation) {
+	m.toClients.add(a.down.relayed.snapshot())
+	m.fromPeers.add(a.fromPeers.snapshot())
+	m.toPeers.add(a.up.relayed.snapshot())
+}
+
+// counters are the relay's, without a lock. Media is counted by each allocation for
+// itself, and datagrams of clients by each shard.
 type counters struct {
-	live                                       atomic.Int64
-	allocations                                atomic.Uint64
-	bindings, challenges                       atomic.Uint64
-	refused                                    [refusalCount]atomic.Uint64
-	dropped                                    [dropCount]atomic.Uint64
-	fromClients, toClients, fromPeers, toPeers counter
+	live                 atomic.Int64
+	allocations          atomic.Uint64
+	bindings, challenges atomic.Uint64
+	refused              [refusalCount]atomic.Uint64
+	dropped              [dropCount]atomic.Uint64
 }
 
 func (c *counters) drop(reason Drop)      { c.dropped[reason].Add(1) }
@@ -56,11 +89,12 @@ func (s *Server) Stats() Stats {
 		Challenges:       s.stats.challenges.Load(),
 		Refused:          make(map[Refusal]uint64),
 		Dropped:          make(map[Drop]uint64),
-		FromClients:      s.stats.fromClients.snapshot(),
-		ToClients:        s.stats.toClients.snapshot(),
-		FromPeers:        s.stats.fromPeers.snapshot(),
-		ToPeers:          s.stats.toPeers.snapshot(),
 	}
+	all := s.streams.flow()
+	for _, shard := range s.shards {
+		all.add(shard.flow())
+	}
+	stats.FromClients, stats.ToClients, stats.FromPeers, stats.ToPeers = all.fromClients, all.toClients, all.fromPeers, all.toPeers
 	for reason := RefusedMalformed; reason < refusalCount; reason++ {
 		stats.Refused[reason] = s.stats.refused[reason].Load()
 	}

@@ -25,6 +25,7 @@ type streams struct {
 	shards  map[*shard]bool
 	sources map[netip.Prefix]int
 	closed  bool
+	past    flow // of connections that have ended
 }
 
 func newStreams() *streams {
@@ -48,6 +49,7 @@ func (s *streams) remove(shard *shard, source netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.shards, shard)
+	s.past.add(shard.flow())
 	if s.sources[source]--; s.sources[source] == 0 {
 		delete(s.sources, source)
 	}
@@ -61,6 +63,17 @@ func (s *streams) close() {
 	for shard := range s.shards {
 		_ = shard.socket.conn.Close()
 	}
+}
+
+// flow is what connections have moved, past ones too.
+func (s *streams) flow() flow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := s.past
+	for shard := range s.shards {
+		sum.add(shard.flow())
+	}
+	return sum
 }
 
 func (s *streams) count() int {
@@ -88,7 +101,7 @@ func (s *Server) ServeStream(conn net.Conn, transport string) {
 	source := sourceOf(stream.client.Addr())
 	local := streamAddr(conn.LocalAddr())
 	shard := newShard(s, stream, udpAddr(local), transport)
-	stream.allocated = shard.busy
+	stream.allocated = func() bool { return shard.find(stream.client) != nil }
 	shard.ended = func() {
 		s.streams.remove(shard, source)
 		s.readers.Done()

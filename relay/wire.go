@@ -45,6 +45,7 @@ const (
 	attrRequestedFamily    = 0x0017
 	attrEvenPort           = 0x0018
 	attrRequestedTransport = 0x0019
+	attrDontFragment       = 0x001A
 	attrIntegritySHA256    = 0x001C
 	attrReservationToken   = 0x0022
 	attrPriority           = 0x0024 // ICE, in a Binding request (RFC 8445)

@@ -1,0 +1,126 @@
+package relay
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// minBuckets is the size of an empty table, a power of two.
+const minBuckets = 64
+
+// clientTable holds the allocations of one shard by client: the 5-tuple's other half
+// is the shard's socket. Looking up takes no lock; what changes the table takes a
+// leaf one (whoever holds it calls nobody).
+type clientTable struct {
+	seed    maphash.Seed
+	buckets atomic.Pointer[[]atomic.Pointer[clientEntry]]
+
+	mu    sync.Mutex
+	count int
+	// ended is what allocations moved that are no longer in the table.
+	ended mediaTraffic
+}
+
+// clientEntry is an immutable link in the chain of one bucket. A change makes the
+// chain anew up to the point of the change.
+type clientEntry struct {
+	allocation *allocation
+	next       *clientEntry
+}
+
+func newClientTable() *clientTable {
+	t := &clientTable{seed: maphash.MakeSeed()}
+	buckets := make([]atomic.Pointer[clientEntry], minBuckets)
+	t.buckets.Store(&buckets)
+	return t
+}
+
+// find returns the allocation of a client, or nil.
+func (t *clientTable) find(client netip.AddrPort) *allocation {
+	buckets := *t.buckets.Load()
+	for e := buckets[t.index(client, buckets)].Load(); e != nil; e = e.next {
+		if e.allocation.client == client {
+			return e.allocation
+		}
+	}
+	return nil
+}
+
+func (t *clientTable) index(client netip.AddrPort, buckets []atomic.Pointer[clientEntry]) int {
+	return int(maphash.Comparable(t.seed, client) & uint64(len(buckets)-1))
+}
+
+// put adds an allocation, in place of an older one of the same client.
+func (t *clientTable) put(a *allocation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	buckets := *t.buckets.Load()
+	if t.count >= len(buckets) {
+		buckets = t.grow(buckets)
+	}
+	head := &buckets[t.index(a.client, buckets)]
+	rest, found := head.Load().without(func(b *allocation) bool { return b.client == a.client })
+	head.Store(&clientEntry{a, rest})
+	if !found {
+		t.count++
+	}
+}
+
+// drop removes a, but not the allocation that came after it, and keeps what a has moved.
+func (t *clientTable) drop(a *allocation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended.add(a)
+	buckets := *t.buckets.Load()
+	head := &buckets[t.index(a.client, buckets)]
+	rest, found := head.Load().without(func(b *allocation) bool { return b == a })
+	if found {
+		head.Store(rest)
+		t.count--
+	}
+}
+
+// without returns the chain without the entry that matches, if there is one.
+func (e *clientEntry) without(match func(*allocation) bool) (*clientEntry, bool) {
+	if e == nil {
+		return nil, false
+	}
+	if match(e.allocation) {
+		return e.next, true
+	}
+	rest, found := e.next.without(match)
+	if !found {
+		return e, false
+	}
+	return &clientEntry{e.allocation, rest}, true
+}
+
+// grow doubles the table. Readers that still hold the old one find in it what they
+// would have found a moment ago.
+func (t *clientTable) grow(old []atomic.Pointer[clientEntry]) []atomic.Pointer[clientEntry] {
+	buckets := make([]atomic.Pointer[clientEntry], 2*len(old))
+	for i := range old {
+		for e := old[i].Load(); e != nil; e = e.next {
+			head := &buckets[t.index(e.allocation.client, buckets)]
+			head.Store(&clientEntry{e.allocation, head.Load()})
+		}
+	}
+	t.buckets.Store(&buckets)
+	return buckets
+}
+
+// traffic returns what all allocations have moved, past ones too.
+func (t *clientTable) traffic() mediaTraffic {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sum := t.ended
+	buckets := *t.buckets.Load()
+	for i := range buckets {
+		for e := buckets[i].Load(); e != nil; e = e.next {
+			sum.add(e.allocation)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,37 @@
+package relay
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// burst is how much may pass at once after a pause: what half a second allows.
+const burst = time.Second / 2
+
+// bucket limits bytes per second without a lock. Instead of counting tokens it
+// remembers when all that has passed would be paid for at the allowed rate; while
+// that is less than burst ahead, the next packet passes, whatever its size. So the
+// excess over any time is at most a burst and one packet, and a limit below the size
+// of a packet slows packets down rather than stopping them.
+type bucket struct {
+	bytesPerSecond int64        // 0 is unlimited
+	paid           atomic.Int64 // nanoseconds on the relay's clock
+}
+
+// take reports whether a packet of size bytes may pass now.
+func (b *bucket) take(size int, now time.Duration) bool {
+	if b.bytesPerSecond == 0 {
+		return true
+	}
+	price := int64(size) * int64(time.Second) / b.bytesPerSecond
+	for {
+		paid := b.paid.Load()
+		from := max(paid, int64(now))
+		if from-int64(now) >= int64(burst) {
+			return false
+		}
+		if b.paid.CompareAndSwap(paid, from+price) {
+			return true
+		}
+	}
+}
