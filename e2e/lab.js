@@ -312,6 +312,13 @@ export const media = (page) =>
   });
 
 /**
+ * Whether the other side of a relay-only call may have this candidate type. It is
+ * "prflx" where a check came in before the candidate did.
+ * @param {string} remote
+ */
+export const viaRelay = (remote) => remote === "relay" || remote === "prflx";
+
+/**
  * Proves that sound and moving pictures arrive: both counters grow, and the picture changes.
  * @param {Page} page
  * @returns {Promise<Media>}
