@@ -37,8 +37,8 @@ const (
 )
 
 const (
-	onlyUDP  = "this release serves clients over UDP only"
-	noTLS    = "this release has no TLS or DTLS listener"
+	noDTLS   = "this release has no DTLS listener"
+	goTLS    = "Duet speaks TLS 1.2 and 1.3 with the ciphers that Go holds safe"
 	noDB     = "Duet reads no database: write users or a static_auth_secret here, or name their *_file"
 	noCLI    = "Duet has no command line to connect to"
 	noWeb    = "Duet has no such page"
@@ -67,15 +67,18 @@ func coturnOptions() coturnTable {
 		{name: "max-port", valued: true, key: "turn.max_port"},
 		{name: "listening-device", letter: 'd', valued: true, fate: never, why: "name the device's address in listening_ip"},
 		{name: "relay-device", letter: 'i', valued: true, fate: never, why: "name the device's address in relay_ip"},
-		{name: "tls-listening-port", valued: true, fate: later, why: noTLS},
+		{
+			name: "tls-listening-port", valued: true, take: (*coturnImport).takeTLSPort, key: "tls.listen",
+			absent: "tls-listening-port: coturn's is 5349; Duet's TLS port is 443, which the page shares and more firewalls let through, unless [tls] listen says otherwise",
+		},
 		{name: "alt-listening-port", valued: true, fate: never, why: discover},
 		{name: "alt-tls-listening-port", valued: true, fate: never, why: discover},
-		{name: "tcp-proxy-port", valued: true, fate: later, why: onlyUDP},
+		{name: "tcp-proxy-port", valued: true, fate: later, why: "this release does not read the PROXY protocol"},
 		{name: "aux-server", valued: true, fate: never, why: "Duet listens on listening_port of each listening_ip only"},
-		{name: "no-udp", fate: later, warn: true, why: onlyUDP + ", so that it listens on UDP all the same"},
-		{name: "no-tcp", fate: always, why: onlyUDP, absent: "no-tcp: coturn takes clients over TCP, too, but " + onlyUDP + ": \"?transport=tcp\" reaches nothing"},
-		{name: "no-tls", fate: always, why: noTLS},
-		{name: "no-dtls", fate: always, why: noTLS},
+		{name: "no-udp", fate: later, warn: true, why: "Duet listens on UDP all the same; close the port in the firewall"},
+		{name: "no-tcp", take: (*coturnImport).takeNoTCP, key: "turn.tcp"},
+		{name: "no-tls", fate: never, why: "without [tls] cert there is no TLS"},
+		{name: "no-dtls", fate: always, why: noDTLS},
 		{name: "no-udp-relay", fate: never, warn: true, why: "Duet relays over UDP, and nothing else (RFC 8656)"},
 		{name: "no-tcp-relay", fate: always, why: "Duet relays over UDP only (RFC 8656, without RFC 6062)"},
 		{name: "relay-threads", letter: 'm', valued: true, fate: never, why: "Go schedules Duet's work on all cores"},
@@ -118,8 +121,8 @@ func coturnOptions() coturnTable {
 			absent: "user-quota: coturn sets no limit; here one user holds 12 allocations unless user_quota says otherwise (0 is unlimited)",
 		},
 		{name: "total-quota", letter: 'Q', valued: true, key: "turn.total_quota"},
-		{name: "max-bps", letter: 's', valued: true, fate: later, why: "this release does not limit rates (coturn counts bytes per second)"},
-		{name: "bps-capacity", letter: 'B', valued: true, fate: later, why: "this release does not limit rates (coturn counts bytes per second)"},
+		{name: "max-bps", letter: 's', valued: true, key: "turn.max_bps"},
+		{name: "bps-capacity", letter: 'B', valued: true, key: "turn.bps_capacity"},
 		{name: "max-allocate-lifetime", free: true, fate: later, why: "an allocation that is not refreshed lives an hour at most; there is no key for it"},
 		{name: "max-allocate-timeout", valued: true, fate: never, why: "a request that is not finished holds nothing here"},
 		{name: "channel-lifetime", free: true, fate: never, why: fixed},
@@ -148,26 +151,26 @@ func coturnOptions() coturnTable {
 		{name: "response-origin-only-with-rfc5780", fate: always, why: discover},
 		{name: "no-software-attribute", fate: always, why: "answers do not name the software"},
 		{name: "software-attribute", fate: never, why: "answers do not name the software"},
-		{name: "respond-http-unsupported", fate: never, why: onlyUDP},
+		{name: "respond-http-unsupported", fate: never, why: "the TLS port serves HTTP, too"},
 
 		// TLS.
-		{name: "cert", valued: true, fate: later, warn: true, why: noTLS + ": what reaches the relay by \"turns:\" today will not"},
-		{name: "pkey", valued: true, fate: later, why: noTLS},
-		{name: "pkey-pwd", valued: true, private: true, fate: later, why: noTLS},
-		{name: "raw-public-keys", fate: later, why: noTLS},
-		{name: "cipher-list", valued: true, fate: later, why: noTLS},
-		{name: "CA-file", valued: true, fate: later, why: noTLS},
-		{name: "ec-curve-name", valued: true, fate: later, why: noTLS},
-		{name: "dh-file", valued: true, fate: later, why: noTLS},
-		{name: "dh566", fate: later, why: noTLS},
-		{name: "dh1066", fate: later, why: noTLS},
-		{name: "dh2066", fate: later, why: noTLS},
-		{name: "no-sslv2", fate: always, why: noTLS},
-		{name: "no-sslv3", fate: always, why: noTLS},
-		{name: "no-tlsv1", fate: always, why: noTLS},
-		{name: "no-tlsv1_1", fate: always, why: noTLS},
-		{name: "no-tlsv1_2", fate: later, why: noTLS},
-		{name: "acme-redirect", valued: true, fate: later, why: noTLS},
+		{name: "cert", valued: true, key: "tls.cert"},
+		{name: "pkey", valued: true, key: "tls.key"},
+		{name: "pkey-pwd", valued: true, private: true, fate: never, warn: true, why: "Duet reads no encrypted key; decrypt it into a file that only Duet may read"},
+		{name: "raw-public-keys", fate: never, why: "browsers use certificates"},
+		{name: "cipher-list", valued: true, fate: never, why: goTLS},
+		{name: "CA-file", valued: true, fate: never, why: "clients prove themselves by credentials, not by certificates"},
+		{name: "ec-curve-name", valued: true, fate: never, why: goTLS},
+		{name: "dh-file", valued: true, fate: never, why: goTLS},
+		{name: "dh566", fate: never, why: goTLS},
+		{name: "dh1066", fate: never, why: goTLS},
+		{name: "dh2066", fate: never, why: goTLS},
+		{name: "no-sslv2", fate: always, why: goTLS},
+		{name: "no-sslv3", fate: always, why: goTLS},
+		{name: "no-tlsv1", fate: always, why: goTLS},
+		{name: "no-tlsv1_1", fate: always, why: goTLS},
+		{name: "no-tlsv1_2", fate: never, why: goTLS},
+		{name: "acme-redirect", valued: true, fate: later, why: "this release gets no certificates by itself"},
 
 		// Logs and metrics.
 		{name: "verbose", letter: 'v', take: (*coturnImport).takeVerbose},

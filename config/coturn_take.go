@@ -54,6 +54,11 @@ func (m *coturnImport) takeExternal(s coturnSetting) {
 	m.from[key] = append(places, s.place)
 }
 
+// takeTLSPort keeps the port that clients were told.
+func (m *coturnImport) takeTLSPort(s coturnSetting) { m.put(s, s.option.key, ":"+s.bare()) }
+
+func (m *coturnImport) takeNoTCP(s coturnSetting) { m.put(s, s.option.key, "false") }
+
 func (m *coturnImport) takeUser(s coturnSetting) {
 	name, password, ok := strings.Cut(m.text(s), ":")
 	switch {

@@ -75,24 +75,28 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 				"external_ip": "192.0.2.10/10.0.0.1", "total_quota": "1200", "allowed_peer_ip": "[10.0.0.1]",
 				"denied_peer_ip": "[10.0.0.0/8 192.168.0.0/16 172.16.0.0/12 0.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 " +
 					"198.51.100.0/24 240.0.0.0/4 ::1 64:ff9b::/96 fc00::/7 fe80::/10]",
+				"listen": ":5349",
+				"cert":   "/etc/letsencrypt/live/turn.matrix.example.org/fullchain.pem",
+				"key":    "/etc/letsencrypt/live/turn.matrix.example.org/privkey.pem",
 			},
-			[]string{"line 34: cert: "},
-			"23 3",
+			nil,
+			"26 0",
 		},
 		{
 			"nextcloud.conf",
 			map[string]string{"realm": "cloud.example.org", "listening_port": "443", "static_auth_secret": "<yourChosen/GeneratedSecret>"},
 			[]string{"private addresses", "line 5: static-auth-secret is a placeholder"},
-			"7 2",
+			"8 1",
 		},
 		{
 			"jitsi.conf",
 			map[string]string{
 				"realm": "meet.example.org", "static_auth_secret": "Hq6TnEw3bVd0LxPz",
-				"denied_peer_ip": "[10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7]",
+				"denied_peer_ip": "[10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7]", "tcp": "false", "listen": ":5349",
+				"cert": "/etc/jitsi/meet/meet.example.org.crt", "key": "/etc/jitsi/meet/meet.example.org.key",
 			},
-			[]string{"line 6: cert: "},
-			"16 7",
+			nil,
+			"19 4",
 		},
 		{
 			"bigbluebutton.conf",
@@ -100,9 +104,10 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 				"realm": "bbb.example.org", "static_auth_secret": "c2b6f0b5a9d14f0e8c3a7d61", "min_port": "32769", "level": "debug",
 				"listening_ip": "[192.0.2.20 2001:db8::20]", "relay_ip": "[192.0.2.20 2001:db8::20]",
 				"denied_peer_ip": "[127.0.0.0/8]", "allowed_peer_ip": "[192.168.10.0/24]",
+				"cert": "/etc/turnserver/fullchain.pem", "key": "/etc/turnserver/privkey.pem", // listen is the default, ":443"
 			},
-			[]string{"those that allowed_peer_ip does not name", "line 19: cert: "},
-			"20 9",
+			[]string{"those that allowed_peer_ip does not name"},
+			"23 6",
 		},
 		{
 			"default.conf",
@@ -115,13 +120,14 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 			map[string]string{
 				"realm": "talk example org", "listening_port": "3480", "level": "debug", "user_quota": "0", "total_quota": "100",
 				"user ann": "correct horse battery", "user carl": `a:b#"c\ # d`, "relay_ip": "[192.0.2.1]", "allowed_peer_ip": "[0.0.0.0/0]",
+				"max_bps": "375000",
 			},
 			[]string{
 				"private addresses", "reach 127.0.0.1", "reach 169.254.169.254", "line 8: the password of user ann", "line 9: user: ", "line 10: user: ",
 				"line 14: min_port", "line 15: max_port", `line 16: listning-ip: .*"listening-ip"`, "line 18: relay_ip", "line 19: external_ip",
 				"line 20: no-multicast-peers", "line 21: denied_peer_ip", "line 23: rest-api-separator", "line 24: cli-password",
 			},
-			"13 12",
+			"14 11",
 		},
 	} {
 		t.Run(tt.file, func(t *testing.T) {

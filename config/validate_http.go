@@ -28,9 +28,9 @@ func (f *findings) tls(t TLS) {
 	}
 	switch {
 	case t.Cert != "" && t.Key == "":
-		f.add("cert without key: TLS needs both", "", "tls.cert")
+		f.add("cert without key: TLS needs both", "", "tls.cert", "tls.key")
 	case t.Key != "" && t.Cert == "":
-		f.add("key without cert: TLS needs both", "", "tls.key")
+		f.add("key without cert: TLS needs both", "", "tls.key", "tls.cert")
 	}
 }
 
