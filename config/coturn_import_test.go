@@ -252,14 +252,14 @@ func TestMistakesInCommandLinesAreTold(t *testing.T) {
 }
 
 func TestTLSIsTakenOverWholeOrNotAtAll(t *testing.T) {
-	imported, c := importText(t, lines("cert=/etc/cert.pem", "pkey=/etc/key.pem", "tls-listening-port=5349", "max-bps=3000", "bps-capacity=9000"))
+	imported, c := importText(t, lines("user=ann:correct horse battery", "user-quota=3", "cert=/etc/cert.pem", "pkey=/etc/key.pem", "tls-listening-port=5349", "max-bps=3000", "bps-capacity=9000"))
 	if want := (TLS{Listen: ":5349", Cert: "/etc/cert.pem", Key: "/etc/key.pem"}); c.TLS != want || c.Turn.TCP || len(imported.Warnings) != 0 {
 		t.Errorf("%+v, tcp %v, %q", c.TLS, c.Turn.TCP, imported.Warnings)
 	}
 	if c.Turn.MaxBytesPerSecond != 3000 || c.Turn.TotalBytesPerSecond != 9000 {
 		t.Errorf("max_bps %v, bps_capacity %v", c.Turn.MaxBytesPerSecond, c.Turn.TotalBytesPerSecond)
 	}
-	imported, c = importText(t, lines("cert=/etc/cert.pem"))
+	imported, c = importText(t, lines("user=ann:correct horse battery", "user-quota=3", "cert=/etc/cert.pem"))
 	if c.TLS.On() || len(imported.Warnings) != 1 || !says(imported.Warnings[0], "cert is left out: .*TLS needs both") {
 		t.Errorf("%+v, %q", c.TLS, imported.Warnings)
 	}

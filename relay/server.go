@@ -192,6 +192,9 @@ func (s *Server) start(shard *shard, largest int) error {
 	return startEngine(shard, largest+1, s.auth.realm, hooks, s.log.Logger)
 }
 
+// Close gives back the sockets of a server that Run was never called on.
+func (s *Server) Close() { s.closeSockets() }
+
 func (s *Server) closeSockets() {
 	s.stopping.Store(true)
 	for _, shard := range s.shards {

@@ -100,13 +100,10 @@ func (s *server) openTLS() error {
 
 // close undoes newServer before run.
 func (s *server) close() error {
-	err := s.listener.Close()
 	if s.relay != nil {
-		ended, cancel := context.WithCancel(context.Background())
-		cancel()
-		err = errors.Join(err, s.relay.Run(ended)) // closes what New opened
+		s.relay.Close()
 	}
-	return err
+	return s.listener.Close()
 }
 
 // iceServers mints what a member needs to reach the relay. A TURN URL implies STUN:

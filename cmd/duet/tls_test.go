@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -243,4 +244,25 @@ func TestARenewedCertificateIsNoticedAndABrokenOneIsNot(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "[tls] cert and key: ") {
 		t.Errorf("without files: %v", err)
 	}
+}
+
+func TestACertificateThatIsNotThereLeavesNothingBound(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	cfg := config.Default()
+	cfg.HTTP.Listen = "127.0.0.1:0"
+	cfg.Turn.ListeningIP = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	port, err := strconv.Atoi(freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Turn.ListeningPort = port
+	cfg.TLS = pairIn(t.TempDir())
+	if _, err := newServer(cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "[tls] cert and key: ") {
+		t.Fatalf("newServer: %v", err)
+	}
+	again, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatalf("the relay's port is still taken: %v", err)
+	}
+	_ = again.Close()
 }
