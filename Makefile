@@ -41,12 +41,7 @@ fmt:
 	$(LINT) fmt
 
 fuzz:
-	@for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			echo "$$pkg $$target for $(FUZZTIME)"; \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $$pkg || exit 1; \
-		done; \
-	done
+	./.ci/fuzz $(FUZZTIME)
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

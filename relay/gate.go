@@ -218,8 +218,7 @@ func (r *request) take(kind uint16, value, header []byte) bool {
 }
 
 func (r *request) takePeer(value, header []byte) bool {
-	fits := len(value) == 8 && value[1] == familyIPv4 || len(value) == 20 && value[1] == familyIPv6
-	if !fits || r.peerCount == maxPeers {
+	if !isAddress(value) || r.peerCount == maxPeers {
 		return false
 	}
 	if r.class == classIndication && value[0] != 0 {
