@@ -10,7 +10,7 @@ let duet;
 let chromium;
 
 before(async () => {
-  duet = await startDuet();
+  duet = await startDuet({ DUET_TURN_TCP: "false" }); // else a busy browser may choose it; transports.test.js is about that
   chromium = await startChromium();
 });
 afterEach(closePages);
