@@ -53,6 +53,7 @@ func (s *Server) bind(addr netip.Addr, port int) error {
 		socket:  newSocket(conn),
 		local:   conn.LocalAddr().(*net.UDPAddr),
 		clients: newClientTable(),
+		pending: exchange{login: newEngineLogin()},
 	})
 	return nil
 }

@@ -30,9 +30,15 @@ type Server struct {
 	// clock is the data plane's: the time since New.
 	clock  func() time.Duration
 	auth   *authenticator
+	nonces *nonces
+	limits *limits
 	ttl    time.Duration
 	policy *peerpolicy.Policy
 	quota  *quota
+	// What an allocation may have, and how long it may live without a Refresh.
+	maxPermissions, maxChannels int
+	maxLifetime                 time.Duration
+	software                    string
 	// reservations count in quota.
 	reservations *reservations
 	stats        *counters
@@ -46,7 +52,7 @@ type Server struct {
 	addresses []Address
 	shards    []*shard
 
-	stopping atomic.Bool
+	draining, stopping atomic.Bool
 	// The engine's goroutines that read clients; allocations, until they are
 	// closed and nobody reads them.
 	readers, relays sync.WaitGroup
@@ -65,7 +71,14 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		ttl:   cfg.CredentialTTL.Std(),
 		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
 		stats: &counters{},
+
+		limits:         newLimits(cfg),
+		maxPermissions: cfg.MaxPermissions,
+		maxChannels:    cfg.MaxChannels,
+		maxLifetime:    min(cfg.MaxAllocateLifetime.Std(), engineLifetime),
+		software:       cfg.Software,
 	}
+	s.nonces = newNonces(cfg.StaleNonce.Std(), s.auth.offersSHA256)
 	s.maxBytesPerSecond = int64(cfg.MaxBytesPerSecond)
 	s.capacityUp.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
 	s.capacityDown.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
@@ -160,9 +173,8 @@ func (s *Server) Run(ctx context.Context) error {
 		s.reservations.sweep(time.Time{})
 	}()
 	for _, shard := range s.shards {
-		hooks := engineHooks{authorize: shard.authorize, allocate: shard.allocate}
 		s.readers.Add(1)
-		if err := startEngine(shard, s.auth.realm, hooks, s.log.Logger); err != nil {
+		if err := startEngine(shard, shard.hooks(), s.log.Logger); err != nil {
 			s.readers.Done()
 			return fmt.Errorf("starting the TURN engine on %s: %w", shard.local, err)
 		}
@@ -170,6 +182,11 @@ func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
+
+// Drain refuses new allocations from now on, so that the server can be stopped when
+// the running calls have ended. The answer is 508: the 300 of RFC 8489 section 14.8
+// must name another server, and we know of none.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 func (s *Server) closeSockets() {
 	s.stopping.Store(true)
