@@ -46,7 +46,7 @@ func TestRoutesAreWhatTheModelSays(t *testing.T) {
 	for i := range 12 {
 		peers = append(peers, netip.AddrPortFrom(netip.AddrFrom4([4]byte{8, 8, 8, byte(i / 2)}), uint16(1+i%2)))
 	}
-	for seed := range uint64(50) {
+	for seed := range uint64(15) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		m := model{map[netip.Addr]time.Duration{}, map[uint16]netip.AddrPort{}, map[uint16]time.Duration{}}
 		r, now := noRoutes, time.Duration(0)
