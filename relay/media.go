@@ -91,7 +91,8 @@ func isAddress(value []byte) bool {
 // section 6.3.2). Those that we know but that have no meaning here are ignored.
 func understood(kind uint16) bool {
 	switch kind {
-	case attrDontFragment, attrUsername, attrIntegrity, attrIntegritySHA256, attrRealm, attrNonce,
+	case attrDontFragment, attrUsername, attrUserhash, attrRealm, attrNonce, attrPasswordAlgorithm,
+		attrIntegrity, attrIntegritySHA256, attrErrorCode, attrUnknownAttributes, attrXORMappedAddress,
 		attrLifetime, attrChannelNumber, attrRequestedFamily, attrEvenPort, attrRequestedTransport,
 		attrReservationToken, attrPriority, attrUseCandidate:
 		return true

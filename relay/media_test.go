@@ -141,6 +141,8 @@ func FuzzMedia(f *testing.F) {
 		if want, err := m.Get(stun.AttrData); err != nil || !bytes.Equal(data, want) {
 			t.Errorf("data %q, want %q, %v", data, want, err)
 		}
+		value, _ := m.Get(stun.AttrXORPeerAddress)
+		value[0] = 0 // to be ignored, which that codec does not
 		var address stun.XORMappedAddress
 		if err := address.GetFromAs(m, stun.AttrXORPeerAddress); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/duetcall/duet/config"
 )
 
 func TestBucketHoldsItsRate(t *testing.T) {
@@ -59,5 +61,56 @@ func TestBucketIsSharedWithoutALock(t *testing.T) {
 	group.Wait()
 	if sum := passed[0] + passed[1] + passed[2] + passed[3]; sum < 500_000 || sum > 501_000 {
 		t.Errorf("%d bytes passed at once, want half a second's", sum)
+	}
+}
+
+func TestEachWayHoldsMaxBPS(t *testing.T) {
+	b := newBench(t, func(cfg *config.Turn) { cfg.MaxBytesPerSecond = 10_000 })
+	holdsLimit(t, b, DropMaxBPS, 10_000)
+}
+
+func TestAllTogetherHoldBPSCapacity(t *testing.T) {
+	b := newBench(t, func(cfg *config.Turn) { cfg.TotalBytesPerSecond = 10_000 })
+	holdsLimit(t, b, DropCapacity, 10_000)
+	// Nothing is left for anyone else.
+	c := dial(t, b.s, "bob", "word")
+	c.allocate()
+	c.want(c.do(methodCreatePermission, toPeer(b.peerAt)), 0)
+	b.expectDrop(DropCapacity, func() {
+		for range 20 { // more than may pass at once
+			c.send(b.peerAt, string(random(500)))
+			b.channelData(0x4000, string(random(500)))
+		}
+	})
+}
+
+// holdsLimit sends twice the limit, one way and then the other, for ten seconds of
+// the data plane's clock.
+func holdsLimit(t *testing.T, b *bench, reason Drop, limit uint64) {
+	t.Helper()
+	b.want(b.do(methodChannelBind, channelNumber(0x4000), toPeer(b.peerAt)), 0)
+	const size, seconds, perSecond = 500, 10, 40
+	data := random(size)
+	for way, send := range map[string]func(){
+		"to the peer":   func() { b.channelData(0x4000, string(data)) },
+		"to the client": func() { b.fromPeer(data) },
+	} {
+		before := b.s.Stats()
+		passed := func() uint64 { // ToClients counts headers and answers, too
+			after := b.s.Stats()
+			if way == "to the peer" {
+				return after.ToPeers.Packets - before.ToPeers.Packets
+			}
+			return after.ToClients.Packets - before.ToClients.Packets
+		}
+		for sent := range uint64(seconds * perSecond) {
+			send()
+			eventually(t, "it is counted", func() bool { return passed()+b.dropped(reason)-before.Dropped[reason] > sent })
+			b.advance(time.Second / perSecond)
+		}
+		got := passed() * size
+		if least, most := limit*seconds-size, limit*seconds+limit/2+size; got < least || got > most {
+			t.Errorf("%d bytes %s in %d s, want %d to %d", got, way, seconds, least, most)
+		}
 	}
 }

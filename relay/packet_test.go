@@ -1,0 +1,178 @@
+package relay
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// media is a client's packet on its way: an allocation with a channel, without an
+// engine, between sockets that the test owns.
+type media struct {
+	s            *Server
+	a            *allocation
+	client, peer *net.UDPConn
+	clientAt     netip.AddrPort
+	peerAt       netip.AddrPort
+}
+
+func newMedia(tb testing.TB, channels int) *media {
+	tb.Helper()
+	addr := ownLoopback()
+	open := func() *net.UDPConn {
+		conn, err := net.ListenUDP("udp4", udpAddr(netip.AddrPortFrom(addr, 0)))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	m := &media{client: open(), peer: open()}
+	m.clientAt, m.peerAt = addrPort(m.client.LocalAddr()), addrPort(m.peer.LocalAddr())
+	listening, relaying := open(), open()
+	m.s = &Server{stats: &counters{}, policy: newTestPolicy(addr)}
+	began := time.Now()
+	m.s.clock = func() time.Duration { return time.Since(began) }
+	m.s.capacityUp.bytesPerSecond, m.s.capacityDown.bytesPerSecond = 1<<40, 1<<40
+	shard := &shard{server: m.s, socket: newSocket(listening), clients: newClientTable()}
+	m.a = &allocation{
+		shard: shard, client: m.clientAt, local: addrPort(relaying.LocalAddr()), socket: newSocket(relaying),
+		family: newFamily(Address{Relay: addr, External: addr}, 20000, 20001),
+	}
+	m.a.up.bucket.bytesPerSecond, m.a.down.bucket.bytesPerSecond = 1<<40, 1<<40
+	routes := noRoutes
+	for i := range channels - 1 {
+		routes = routes.bind(uint16(0x4001+i), netip.AddrPortFrom(netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}), 53), 0)
+	}
+	if channels > 0 {
+		routes = routes.bind(0x4000, m.peerAt, 0)
+	} else {
+		routes = routes.permit([]netip.AddrPort{m.peerAt}, 0)
+	}
+	m.a.routes.Store(routes)
+	shard.clients.put(m.a)
+	// The peer is on a port outside the relay ports, which the policy would refuse.
+	m.a.up.judged, m.a.down.judged = m.peerAt, m.peerAt
+	return m
+}
+
+// up and down relay one packet, and take it off the socket where it arrives, so that
+// no queue fills.
+func (m *media) up(tb testing.TB, datagram, buf []byte) {
+	if drop := m.a.shard.toPeer(datagram, m.clientAt); drop != kept {
+		tb.Fatal(drop)
+	}
+	if _, _, err := m.peer.ReadFromUDPAddrPort(buf); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (m *media) down(tb testing.TB, packet []byte, size int, buf []byte) {
+	if drop := m.a.toClient(packet, size, m.peerAt); drop != kept {
+		tb.Fatal(drop)
+	}
+	if _, _, err := m.client.ReadFromUDPAddrPort(buf); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// paths are the four ways of a packet through the relay.
+func paths(tb testing.TB, m *media, size int) map[string]func() {
+	buf, packet := make([]byte, 1<<16), make([]byte, headroom+maxPacket)
+	channelData := append(binary.BigEndian.AppendUint16([]byte{0x40, 0}, uint16(size)), make([]byte, size)...)
+	send := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication),
+		toPeer(m.peerAt), raw(stun.AttrData, make([]byte, size)...)).Raw
+	ways := map[string]func(){
+		"Send":   func() { m.up(tb, send, buf) },
+		"toward": func() { m.down(tb, packet, size, buf) },
+	}
+	if _, bound := m.a.routes.Load().channel(m.peerAt, 0); bound {
+		ways["ChannelData"] = func() { m.up(tb, channelData, buf) }
+	}
+	return ways
+}
+
+// What runs for each packet of a call allocates nothing, dropped packets included.
+func TestPacketPathAllocatesNothing(t *testing.T) {
+	for _, channels := range []int{0, 1, maxChannels} {
+		m := newMedia(t, channels)
+		for way, relay := range paths(t, m, 1200) {
+			if n := testing.AllocsPerRun(100, relay); n != 0 {
+				t.Errorf("%s with %d channels allocates %v times", way, channels, n)
+			}
+		}
+		refused := netip.MustParseAddrPort("8.8.4.4:53")
+		packet := make([]byte, headroom+maxPacket)
+		unknown, known, malformed := unhex("4fff 0000"), unhex("4000 0000"), unhex("0016")
+		for what, run := range map[string]func(){
+			"an unsolicited packet": func() { m.a.toClient(packet, 10, refused) },
+			"an unknown channel":    func() { m.a.shard.forward(unknown, m.clientAt) },
+			"an unknown client":     func() { m.a.shard.forward(known, refused) },
+			"a malformed Send":      func() { m.a.shard.forward(malformed, m.clientAt) },
+			"another peer":          func() { m.a.judge(&m.a.up, refused); m.a.judge(&m.a.up, m.peerAt) },
+		} {
+			if n := testing.AllocsPerRun(100, run); n != 0 {
+				t.Errorf("%s allocates %v times", what, n)
+			}
+		}
+	}
+}
+
+func BenchmarkClientToPeer(b *testing.B) {
+	benchmark(b, func(m *media, size int) map[string]func() {
+		ways := paths(b, m, size)
+		delete(ways, "toward")
+		return ways
+	})
+}
+
+func BenchmarkPeerToClient(b *testing.B) {
+	benchmark(b, func(m *media, size int) map[string]func() {
+		return map[string]func(){"": paths(b, m, size)["toward"]}
+	})
+}
+
+func benchmark(b *testing.B, ways func(m *media, size int) map[string]func()) {
+	for name, channels := range map[string]int{"permission": 0, "channel": 1, "64channels": maxChannels} {
+		m := newMedia(b, channels)
+		for way, relay := range ways(m, 1200) {
+			b.Run(name+"/"+way, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					relay()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkDecision is the part of the packet path that is ours: all but the system's
+// send.
+func BenchmarkDecision(b *testing.B) {
+	for name, channels := range map[string]int{"channel": 1, "64channels": maxChannels} {
+		m := newMedia(b, channels)
+		m.a.socket.conn, m.a.shard.socket.conn = sink{}, sink{}
+		datagram, packet := append([]byte{0x40, 0, 4, 176}, make([]byte, 1200)...), make([]byte, headroom+maxPacket)
+		b.Run("up/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				m.a.shard.forward(datagram, m.clientAt)
+			}
+		})
+		b.Run("down/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				m.a.toClient(packet, 1200, m.peerAt)
+			}
+		})
+	}
+}
+
+// sink is a system that takes everything at no cost.
+type sink struct{ udpConn }
+
+func (sink) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
