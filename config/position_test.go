@@ -60,7 +60,7 @@ func TestPositionsOfKeysAndValues(t *testing.T) {
 // FuzzPositions holds the index against the parser: every key of a text that the
 // parser takes has a place inside the text.
 func FuzzPositions(f *testing.F) {
-	f.Add(Example())
+	f.Add(example)
 	f.Add("a.b = [[1], {c = '''x'''}]\n[\"d\\u00e9\"]\nf = \"\"\"\"\"\\\n\"\"\"\"\"\r\n[[g.h]]\n")
 	f.Add("a = {b = 1, # c\n c.d = 2,\n}\n\"\" = 1979-05-27 07:32:00 # x")
 	index := regexp.MustCompile(`\[\d+\]`)
@@ -106,7 +106,7 @@ func FuzzPositions(f *testing.F) {
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add(Example(), "")
+	f.Add(example, "")
 	f.Add("[turn]\nusers = { ann = 'x', \"b\\tc\" = 'y' }\nexternal_ip = ['192.0.2.1/10.0.0.1']\nmin_prot = 5\n", "DUET_TURN_REALM=x")
 	f.Add("turn.static_auth_secret_file = 'secret'\nhttp.public_url = 'https://a.example'\n", "DUET_TURN_USERS=a=b,c=d")
 	f.Add("[turn]\ndenied_peer_ip = ['10.0.0.1-10.0.0.9', 'fd00::/8', '::ffff:10.0.0.0/104']\ncredential_ttl = '1h1ms'\n", "DUET_HTTP_TRUSTED_PROXIES=10.0.0.0/8")

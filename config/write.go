@@ -14,11 +14,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
+// example is the annotated turnserver.toml: every key with its default.
+//
 //go:embed example.toml
 var example string
-
-// Example returns the annotated turnserver.toml: every key with its default.
-func Example() string { return example }
 
 // exampleLine matches "[section]" and "key = value" of the example.
 var exampleLine = regexp.MustCompile(`^(?:\[([a-z_.]+)\]|([a-z0-9_]+) = .*)$`)

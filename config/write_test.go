@@ -12,7 +12,7 @@ import (
 )
 
 func TestExampleIsTheDefault(t *testing.T) {
-	c, err := loadText(Example(), nil, nil)
+	c, err := loadText(example, nil, nil)
 	if err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("got %+v, %v\nwant %+v", c, err, Default())
 	}
@@ -20,7 +20,7 @@ func TestExampleIsTheDefault(t *testing.T) {
 
 func TestExampleIsTheFileAtTheRoot(t *testing.T) {
 	root, err := os.ReadFile("../turnserver.toml")
-	if err != nil || string(root) != Example() {
+	if err != nil || string(root) != example {
 		t.Errorf("turnserver.toml and config/example.toml differ (%v): cp config/example.toml turnserver.toml", err)
 	}
 }
@@ -32,7 +32,7 @@ func TestExampleHasEveryKeyWithAComment(t *testing.T) {
 		if e.inFile {
 			line = `\n# ` + e.name + ` = `
 		}
-		section := regexp.MustCompile(`(?s)\n\[` + regexp.QuoteMeta(e.section) + `\]\n.*?(\n\n|\z)`).FindString(Example())
+		section := regexp.MustCompile(`(?s)\n\[` + regexp.QuoteMeta(e.section) + `\]\n.*?(\n\n|\z)`).FindString(example)
 		if !regexp.MustCompile(line).MatchString(section) {
 			t.Errorf("%s is not in its section of config/example.toml", e.key())
 		}

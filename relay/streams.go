@@ -76,12 +76,6 @@ func (s *streams) flow() flow {
 	return sum
 }
 
-func (s *streams) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.shards)
-}
-
 // sourceOf is what strangers are told apart by: the /32 of an IPv4 address, the /64
 // of an IPv6 one.
 func sourceOf(addr netip.Addr) netip.Prefix {

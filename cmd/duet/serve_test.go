@@ -88,8 +88,14 @@ func TestTheICEServersOfAMemberOpenAnAllocation(t *testing.T) {
 	}
 	defer socket.Close()
 	address := strings.TrimSuffix(strings.TrimPrefix(given.URLs[0], "turn:"), "?transport=udp")
+	opensAllocation(t, s, given, address, socket)
+}
+
+// opensAllocation checks that the credentials relay on one of the server's ports.
+func opensAllocation(t *testing.T, s *server, given signaling.ICEServer, address string, conn net.PacketConn) {
+	t.Helper()
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: address, TURNServerAddr: address, Conn: socket,
+		STUNServerAddr: address, TURNServerAddr: address, Conn: conn,
 		Username: given.Username, Password: given.Credential, Realm: s.cfg.Turn.Realm,
 	})
 	if err != nil {

@@ -129,24 +129,7 @@ func TestOnePortServesHTTPSAndWebSocketsAndTURN(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			over, err := turn.NewClient(&turn.ClientConfig{
-				TURNServerAddr: at, Conn: turn.NewSTUNConn(conn),
-				Username: given.Username, Password: given.Credential, Realm: s.cfg.Turn.Realm,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer over.Close()
-			if err := over.Listen(); err != nil {
-				t.Fatal(err)
-			}
-			relayed, err := over.Allocate()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := relayed.Close(); err != nil {
-				t.Error(err)
-			}
+			opensAllocation(t, s, given, at, turn.NewSTUNConn(conn))
 		})
 	}
 }
