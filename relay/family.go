@@ -53,7 +53,13 @@ func (f *family) bind(port uint16) (*net.UDPConn, error) {
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
 		return nil, errPortTaken
 	}
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	// Best effort: the system's limit holds.
+	_ = conn.SetReadBuffer(relayBuffer)
+	_ = conn.SetWriteBuffer(relayBuffer)
+	return conn, nil
 }
 
 // probe finds out whether the address is this machine's at all.

@@ -46,8 +46,8 @@ func (s *Server) bind(addr netip.Addr, port int) error {
 		return fmt.Errorf("binding UDP %s: %w; %s", at, cause(err), bindHint(err))
 	}
 	// Best effort: the system's limit holds.
-	_ = conn.SetReadBuffer(wantedBuffer)
-	_ = conn.SetWriteBuffer(wantedBuffer)
+	_ = conn.SetReadBuffer(listenBuffer)
+	_ = conn.SetWriteBuffer(listenBuffer)
 	s.shards = append(s.shards, newShard(s, conn, conn.LocalAddr().(*net.UDPAddr), "udp"))
 	return nil
 }

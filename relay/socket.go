@@ -13,9 +13,14 @@ const (
 	maxBackoff = time.Second
 )
 
-// wantedBuffer is what we ask the kernel for on listening sockets: a second of
-// a few calls' video. It gives what net.core.rmem_max lets it.
-const wantedBuffer = 4 << 20
+// What we ask the kernel to queue for us: on listening sockets a second of a few
+// calls' video, on relay sockets a second of one's. Its defaults hold 90 large packets,
+// which a busy machine loses now and then. It gives what net.core.rmem_max lets it, and
+// takes memory only for what waits.
+const (
+	listenBuffer = 4 << 20
+	relayBuffer  = 1 << 20
+)
 
 // udpConn is the part of *net.UDPConn that packets pass through.
 type udpConn interface {
