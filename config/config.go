@@ -56,6 +56,13 @@ func Default() Config {
 			MaxPort:       65_535,
 			CredentialTTL: Duration(12 * time.Hour),
 			UserQuota:     12,
+
+			StaleNonce:          Duration(10 * time.Minute),
+			MaxAllocateLifetime: Duration(time.Hour),
+			MaxPermissions:      64,
+			MaxChannels:         64,
+			ErrorRate:           10,
+			BindingRate:         50,
 		},
 		TLS: TLS{Listen: ":443"},
 		Log: Log{Level: "info", Format: "auto"},
@@ -111,7 +118,9 @@ type Turn struct {
 	// MinPort and MaxPort bound the relay ports, both included.
 	MinPort int `toml:"min_port"`
 	MaxPort int `toml:"max_port"`
-	// Users are long-term users and their passwords.
+	// Users are long-term users and their passwords, or in place of a password
+	// the key that coturn's turnadmin -k prints: "0x" and 32 hex digits. Of such a
+	// key none for SHA-256 can be derived: clients are then offered MD5 alone.
 	Users map[string]Secret `toml:"users"`
 	// StaticAuthSecret mints time-limited credentials (TURN REST API).
 	// Empty: a random one, made at each start.
@@ -125,6 +134,23 @@ type Turn struct {
 	UserQuota int `toml:"user_quota"`
 	// TotalQuota is how many allocations all users may hold; 0 is unlimited.
 	TotalQuota int `toml:"total_quota"`
+	// StaleNonce is how long clients may use a nonce; then they are given a new
+	// one (438).
+	StaleNonce Duration `toml:"stale_nonce"`
+	// MaxAllocateLifetime is how long an allocation may live without a Refresh,
+	// ten minutes to an hour.
+	MaxAllocateLifetime Duration `toml:"max_allocate_lifetime"`
+	// MaxPermissions and MaxChannels are how many of each an allocation may have.
+	MaxPermissions int `toml:"max_permissions"`
+	MaxChannels    int `toml:"max_channels"`
+	// ErrorRate is how many error answers a second (challenges among them) the
+	// strangers at one IPv4 address or IPv6 /64 get, BindingRate how many answers
+	// to Binding requests; 0 is unlimited.
+	ErrorRate   int `toml:"error_rate"`
+	BindingRate int `toml:"binding_rate"`
+	// Software is the SOFTWARE of every answer (RFC 8489 section 14.14). Empty:
+	// none, which tells strangers nothing and keeps answers small.
+	Software string `toml:"software"`
 	// MaxBytesPerSecond is how many bytes of data an allocation may relay per
 	// second, in each direction; 0 is unlimited.
 	MaxBytesPerSecond int `toml:"max_bps"`

@@ -295,6 +295,18 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:2:9: turn.realm: is empty, must be a name such as "example.org"`,
 		},
 		{
+			"long software", "[turn]\nsoftware = '" + strings.Repeat("s", 128) + "'",
+			`turnserver.toml:2:12: turn.software: has more than 127 characters`,
+		},
+		{
+			"an allocation lifetime that the engine has not", "[turn]\nmax_allocate_lifetime = '2h'",
+			`turnserver.toml:2:25: turn.max_allocate_lifetime: "2h" is too long, must be at most "1h"`,
+		},
+		{
+			"no permission", "[turn]\nmax_permissions = 0",
+			`turnserver.toml:2:19: turn.max_permissions: 0 is out of range, must be 1 to 1024`,
+		},
+		{
 			"long realm", "[turn]\nrealm = '" + strings.Repeat("r", 128) + "'",
 			`turnserver.toml:2:9: turn.realm: "` + strings.Repeat("r", 48) + `…" has more than 127 characters`,
 		},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,6 +18,9 @@ const (
 	minCapacity, maxCapacity = 2, 6
 	maxPort                  = 65_535
 	maxRealm                 = 127 // characters: REALM has fewer than 128 (RFC 8489 section 14.9)
+	maxSoftware              = 127 // characters (RFC 8489 section 14.14)
+	maxPeers                 = 1024
+	maxRate                  = 1_000_000
 	maxUserName              = 508 // bytes: USERNAME has fewer than 509 (RFC 8489 section 14.3)
 )
 
@@ -87,6 +91,24 @@ func (f *findings) turn(t Turn) {
 	f.notBelow("turn.total_quota", t.TotalQuota, 0)
 	f.notBelow("turn.max_bps", t.MaxBytesPerSecond, 0)
 	f.notBelow("turn.bps_capacity", t.TotalBytesPerSecond, 0)
+	f.atLeast("turn.stale_nonce", t.StaleNonce, Duration(time.Second))
+	f.atLeast("turn.max_allocate_lifetime", t.MaxAllocateLifetime, Duration(10*time.Minute))
+	f.atMost("turn.max_allocate_lifetime", t.MaxAllocateLifetime, Duration(time.Hour))
+	f.between("turn.max_permissions", t.MaxPermissions, 1, maxPeers)
+	f.between("turn.max_channels", t.MaxChannels, 1, maxPeers)
+	f.between("turn.error_rate", t.ErrorRate, 0, maxRate)
+	f.between("turn.binding_rate", t.BindingRate, 0, maxRate)
+	f.software(t.Software)
+}
+
+func (f *findings) software(name string) {
+	const key = "turn.software"
+	switch {
+	case utf8.RuneCountInString(name) > maxSoftware:
+		f.add(fmt.Sprintf("has more than %d characters", maxSoftware), "", key)
+	case strings.ContainsFunc(name, unicode.IsControl):
+		f.add(quote(name)+" holds control characters", "", key)
+	}
 }
 
 func (f *findings) realm(realm string) {
@@ -204,6 +226,12 @@ func (f *findings) notBelow(key string, n, low int) {
 func (f *findings) atLeast(key string, d, low Duration) {
 	if d < low {
 		f.add(fmt.Sprintf("%q is too short, must be at least %q", d, low), "", key)
+	}
+}
+
+func (f *findings) atMost(key string, d, high Duration) {
+	if d > high {
+		f.add(fmt.Sprintf("%q is too long, must be at most %q", d, high), "", key)
 	}
 }
 

@@ -61,6 +61,8 @@ func full() Config {
 			Users:            map[string]Secret{"ann": hidden, "b \"é\" \u200b.": hidden},
 			StaticAuthSecret: hidden, StaticAuthSecretPrevious: hidden,
 			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2, MaxBytesPerSecond: 3, TotalBytesPerSecond: 4,
+			StaleNonce: Duration(time.Minute), MaxAllocateLifetime: Duration(20 * time.Minute), MaxPermissions: 1, MaxChannels: 2,
+			ErrorRate: 3, BindingRate: 4, Software: "s \"é\"",
 			DeniedPeerIP:  []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},
 			AllowedPeerIP: []IPRange{{addr("::"), addr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, {addr("::1"), addr("::1")}},
 		},

@@ -84,7 +84,7 @@ func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
 	a.up.bucket.bytesPerSecond = server.maxBytesPerSecond
 	a.down.bucket.bytesPerSecond = server.maxBytesPerSecond
 	a.relayed = netip.AddrPortFrom(family.external, a.local.Port())
-	a.deadline.Store(p.began.Add(p.grantedLifetime()).UnixNano())
+	a.deadline.Store(p.began.Add(p.grantedLifetime(server.maxLifetime)).UnixNano())
 	server.relays.Add(3) // ReadFrom's end, readPeers' and Close's
 	server.stats.live.Add(1)
 	server.stats.allocations.Add(1)

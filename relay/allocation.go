@@ -56,9 +56,10 @@ type allocation struct {
 // admits reports whether there is room for the permissions and the channel that the
 // request wants.
 func (a *allocation) admits(r *request) bool {
-	now, current := a.shard.server.clock(), a.routes.Load()
-	return current.admitsPeers(r.peers[:r.peerCount], maxPermissions, now) &&
-		(r.method != methodChannelBind || current.admitsChannel(r.channel, maxChannels, now))
+	server := a.shard.server
+	now, current := server.clock(), a.routes.Load()
+	return current.admitsPeers(r.peers[:r.peerCount], server.maxPermissions, now) &&
+		(r.method != methodChannelBind || current.admitsChannel(r.channel, server.maxChannels, now))
 }
 
 // grant gives the allocation the permissions and the channel that the engine has
@@ -128,6 +129,9 @@ func (a *allocation) endReason() string {
 		return endExpired
 	}
 }
+
+// extend notes that the engine has set its timer anew.
+func (a *allocation) extend(deadline time.Time) { a.deadline.Store(deadline.UnixNano()) }
 
 // expiring reports whether the engine's timer may be about to fire. What
 // changes an allocation must not meet it: the engine would panic, or lose the

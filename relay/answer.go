@@ -1,94 +1,141 @@
 package relay
 
-import (
-	"encoding/binary"
-	"net/netip"
-	"time"
-)
+import "encoding/binary"
 
-// answer turns the engine's answer to the pending request into the one that the
-// RFCs want: the engine says 400 for a wrong password, nothing for a forbidden
-// peer, and does not sign errors, which makes clients ignore them.
-func (s *shard) answer(packet []byte) []byte {
+// algorithmOffer is PASSWORD-ALGORITHMS, the best first (RFC 8489 section 14.11).
+var algorithmOffer = []byte{0, byte(algorithmSHA256), 0, 0, 0, byte(algorithmMD5), 0, 0}
+
+// answer turns what the engine says to the request into the client's answer: the
+// engine knows one user, says nothing of a forbidden peer, and does not sign errors,
+// which makes clients ignore them.
+func (s *shard) answer(packet []byte) {
 	p := &s.pending
-	if !p.active {
-		return packet // Binding
+	if messageType(packet)&classMask == classSuccess {
+		p.answered = true
+		s.succeed(packet)
+		return
+	}
+	code := errorCode(packet)
+	if nonce, ok := attribute(packet, attrNonce); ok && code == RefusedStaleNonce.Code() {
+		p.login.nonce = append(p.login.nonce[:0], nonce...)
+		p.retry = true
+		return
 	}
 	p.answered = true
-	if messageType(packet)&classMask == classSuccess {
-		switch p.method {
-		case methodRefresh:
-			p.allocation.extend(p.began.Add(p.grantedLifetime()))
-		case methodAllocate:
-			return s.addToken(packet)
-		case methodCreatePermission, methodChannelBind:
-			p.allocation.grant(&p.request)
-		}
-		return packet
+	if p.refusal != accepted {
+		s.refuse(p.refusal)
+		return
 	}
-	if p.refusal == accepted {
-		code := errorCode(packet)
-		switch {
-		case code == 401:
-			return packet // a challenge, with the engine's nonce
-		case code == 438:
-			s.server.stats.refuse(RefusedStaleNonce)
-			return packet
-		}
-		p.refusal = refusalOf(code)
-	}
-	return s.refuse(p.refusal)
+	s.refuse(refusalOf(code))
 }
 
-// extend notes that the engine has set its timer anew.
-func (a *allocation) extend(deadline time.Time) { a.deadline.Store(deadline.UnixNano()) }
-
-// addToken puts RESERVATION-TOKEN before the engine's MESSAGE-INTEGRITY, its last
-// attribute, into the answer to an Allocate that reserved a port. A
-// retransmission gets the same.
-func (s *shard) addToken(packet []byte) []byte {
-	a := s.find(s.pending.client)
-	if a == nil || a.token == (token{}) {
-		return packet
-	}
-	m := append(s.scratch[:0], packet[:len(packet)-4-integritySize]...)
-	s.scratch = m.add(attrReservationToken, a.token[:]).sign(s.pending.grant.key)
-	return s.scratch
-}
-
-// refuse writes the error answer to the pending request. Whoever has proved
-// to know a key gets it signed.
-func (s *shard) refuse(reason Refusal) message {
+// succeed passes on the attributes of the engine's answer, all but its
+// MESSAGE-INTEGRITY, the last one.
+func (s *shard) succeed(packet []byte) {
 	p := &s.pending
-	s.server.stats.refuse(reason)
-	m := s.scratch.start(p.method|classError, p.transaction)
-	m = m.addError(reason.Code(), refusals[reason].phrase)
-	switch {
-	case reason.Code() == 401:
-		// The engine found this nonce good; the client may go on using it.
-		m = m.add(attrRealm, []byte(s.server.auth.realm))
-		m = m.add(attrNonce, p.echo)
-	case reason == RefusedAttribute:
-		var types []byte
-		for _, kind := range p.unknown[:p.unknownCount] {
-			types = binary.BigEndian.AppendUint16(types, kind)
+	m := append(p.scratch[:0], packet[:len(packet)-4-integritySize]...)
+	switch p.method {
+	case methodRefresh:
+		p.allocation.extend(p.began.Add(p.grantedLifetime(s.server.maxLifetime)))
+	case methodCreatePermission, methodChannelBind:
+		p.allocation.grant(&p.request)
+	case methodAllocate:
+		m = s.addAllocation(m)
+	}
+	s.reply(m)
+}
+
+// addAllocation adds what the engine does not know of an allocation. A
+// retransmission gets the same.
+func (s *shard) addAllocation(m message) message {
+	p := &s.pending
+	a := s.find(p.client)
+	if a == nil {
+		return m
+	}
+	if a.token != (token{}) {
+		m = m.add(attrReservationToken, a.token[:])
+	}
+	if p.additional != 0 {
+		// An allocation has one relayed address; this says so (RFC 8656 section 7.2).
+		missing := byte(familyIPv6)
+		if a.local.Addr().Is6() {
+			missing = familyIPv4
 		}
-		m = m.add(attrUnknownAttributes, types)
+		m = m.addAddressError(missing, RefusedFamily.Code(), refusals[RefusedFamily].phrase)
 	}
-	if p.signed && reason.Code() != 401 {
-		m = m.sign(p.grant.key)
-	}
-	if p.active && p.mac != nil && reason != RefusedPeer {
-		s.server.log.refused(p.client, p.grant.user, reason)
-	}
-	s.scratch = m
 	return m
 }
 
-// reject answers a request that the engine never sees.
-func (s *shard) reject(client netip.AddrPort, reason Refusal) {
-	s.send(s.refuse(reason), client)
-	s.pending = pending{echo: s.pending.echo[:0]}
+// refuse answers with an error, unless there have been too many: see limits.
+func (s *shard) refuse(reason Refusal) {
+	p, server := &s.pending, s.server
+	if !p.known(reason) {
+		if drop := server.limits.answer(server.limits.errors, p.client.Addr(), p.began); drop != kept {
+			server.stats.drop(drop)
+			return
+		}
+	}
+	server.stats.refuse(reason)
+	m := p.scratch.start(p.method|classError, p.transaction)
+	m = m.addError(reason.Code(), refusals[reason].phrase)
+	switch {
+	case reason.challenges():
+		m = s.addChallenge(m)
+	case reason == RefusedAttribute:
+		m = p.addUnknown(m)
+	}
+	if p.mac != nil && reason != RefusedPeer {
+		server.log.refused(p.client, p.grant.user, reason)
+	}
+	p.proved = p.proved && !reason.challenges()
+	s.reply(m)
+}
+
+// known reports whether the client is no stranger: it has a credential and, if its
+// nonce is old, which somebody else may have replayed, an allocation.
+func (p *progress) known(reason Refusal) bool {
+	return p.proved && (reason != RefusedStaleNonce || p.allocation != nil)
+}
+
+// challenges reports whether the answer must tell how to authenticate (RFC 8489
+// section 9.2.4). Such answers are not signed.
+func (r Refusal) challenges() bool { return r.Code() == 401 || r.Code() == 438 }
+
+func (s *shard) addChallenge(m message) message {
+	p, server := &s.pending, s.server
+	m = m.addText(attrRealm, nil, server.auth.realm)
+	m = m.add(attrNonce, server.nonces.issue(p.fresh[:0], &p.hash, p.client, server.now()))
+	if server.auth.offersSHA256 {
+		m = m.add(attrPasswordAlgorithms, algorithmOffer)
+	}
+	return m
+}
+
+// addUnknown names the attributes that must be understood (RFC 8489 section 14.13).
+func (e *exchange) addUnknown(m message) message {
+	var types [2 * maxUnknown]byte
+	for i, kind := range e.unknown[:e.unknownCount] {
+		binary.BigEndian.PutUint16(types[2*i:], kind)
+	}
+	return m.add(attrUnknownAttributes, types[:2*e.unknownCount])
+}
+
+// reply finishes an answer and sends it: signed as the request was, if that proved
+// to know a key, and with a FINGERPRINT if that had one.
+func (s *shard) reply(m message) {
+	p := &s.pending
+	if s.server.software != "" {
+		m = m.addText(attrSoftware, nil, s.server.software)
+	}
+	if p.proved {
+		m = m.sign(&p.hash, p.grant.key, p.long)
+	}
+	if p.fingerprint {
+		m = m.addFingerprint()
+	}
+	p.scratch = m
+	s.send(m, p.client)
 }
 
 func errorCode(packet []byte) int {

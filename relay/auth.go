@@ -1,10 +1,10 @@
 package relay
 
 import (
-	"crypto/hmac"
-	"crypto/md5"
+	"bytes"
 	"crypto/rand"
-	"fmt"
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
 
 	"github.com/duetcall/duet/config"
@@ -30,50 +30,150 @@ type grant struct {
 
 // authenticator knows every credential. It is immutable.
 type authenticator struct {
-	realm   string
-	static  map[string][]byte // key by username
-	secrets []config.Secret   // of time-limited credentials, current first
+	realm  string
+	static map[string]*account
+	hashed map[[sha256.Size]byte]*account // by USERHASH
+	// secrets are those of time-limited credentials, the current one first.
+	secrets []config.Secret
+	keys    [][]byte // the secrets, for hasher
 	horizon time.Duration
 	// nobody's key is checked for unknown users, so that they take the same time.
 	nobody []byte
+	// offersSHA256: every user has a key for it. A client that knows it takes it
+	// when it is offered, and could not log in as a user of whom only the MD5 key
+	// is configured.
+	offersSHA256 bool
 }
 
 func newAuthenticator(cfg config.Turn) *authenticator {
 	a := &authenticator{
-		realm:   cfg.Realm,
-		static:  make(map[string][]byte, len(cfg.Users)),
-		horizon: max(minHorizon, cfg.CredentialTTL.Std()),
-		nobody:  make([]byte, md5.Size),
+		realm:        cfg.Realm,
+		static:       make(map[string]*account, len(cfg.Users)),
+		hashed:       make(map[[sha256.Size]byte]*account, len(cfg.Users)),
+		horizon:      max(minHorizon, cfg.CredentialTTL.Std()),
+		nobody:       make([]byte, sha256.Size),
+		offersSHA256: true,
 	}
 	rand.Read(a.nobody)
 	for name, password := range cfg.Users {
-		a.static[name] = longTermKey(name, cfg.Realm, password.Reveal())
+		account := newAccount(name, cfg.Realm, password.Reveal())
+		a.static[name] = account
+		a.hashed[sha256.Sum256([]byte(name+":"+cfg.Realm))] = account
+		a.offersSHA256 = a.offersSHA256 && account.sha256 != nil
 	}
 	for _, secret := range []config.Secret{cfg.StaticAuthSecret, cfg.StaticAuthSecretPrevious} {
 		if secret != "" {
 			a.secrets = append(a.secrets, secret)
+			a.keys = append(a.keys, macKey(secret.Reveal()))
 		}
 	}
 	return a
 }
 
-// authenticate finds the credential that the request was signed with. It does
-// not look at the clock: expiry concerns new allocations only.
-func (a *authenticator) authenticate(r *request) (grant, bool) {
-	name := string(r.username)
-	if key, ok := a.static[name]; ok {
-		return grant{user: user{name: name}, key: key}, r.signedWith(key)
+// authenticate checks the pending request as RFC 8489 section 9.2.4 wants it, in
+// its order but for the nonce: whether it is ours is looked at first, which keeps the
+// costlier checks for clients that are where they say they are. It does not look at
+// the expiry of the credential, which concerns new allocations only. A request that
+// goes unanswered has a drop.
+func (s *shard) authenticate() (Refusal, Drop) {
+	p, server := &s.pending, s.server
+	if p.mac == nil {
+		return RefusedUnsigned, kept
 	}
-	if member, expires, ok := parseMinted(name); ok {
-		for _, secret := range a.secrets {
-			key := longTermKey(name, a.realm, mintedPassword(secret, name))
-			if r.signedWith(key) {
-				return grant{user{member, true}, key, expires}, true
-			}
+	if len(p.username) == 0 && len(p.userhash) == 0 || len(p.realm) == 0 || len(p.nonce) == 0 {
+		return RefusedMalformed, kept
+	}
+	state := server.nonces.check(p.nonce, &p.hash, p.client, server.now())
+	if state == nonceForeign {
+		return RefusedNonce, kept
+	}
+	chosen, ok := server.auth.algorithm(&p.request)
+	if !ok {
+		return RefusedMalformed, kept
+	}
+	drop := s.prove(chosen)
+	switch {
+	case drop != kept:
+		return accepted, drop
+	case !p.proved:
+		return RefusedCredential, kept
+	case state == nonceStale:
+		return RefusedStaleNonce, kept
+	}
+	return accepted, kept
+}
+
+// algorithm returns the one that the client has chosen, MD5 if it knows of no choice.
+// If somebody on the way has changed the offer, what the client repeats of it is not
+// what the nonce stands for (RFC 8489 section 9.2.4). The nonce is known to be ours.
+func (a *authenticator) algorithm(r *request) (algorithm, bool) {
+	if r.algorithm == nil && r.algorithms == nil {
+		return algorithmMD5, true
+	}
+	if !a.offersSHA256 || r.algorithm == nil || !bytes.Equal(r.algorithms, algorithmOffer) {
+		return 0, false
+	}
+	// Neither algorithm has parameters (section 18.5.1).
+	chosen := algorithm(binary.BigEndian.Uint16(r.algorithm))
+	return chosen, len(r.algorithm) == 4 && binary.BigEndian.Uint16(r.algorithm[2:]) == 0 &&
+		(chosen == algorithmMD5 || chosen == algorithmSHA256)
+}
+
+// prove finds out whether the pending request is signed with the key of the user it
+// names. Failures are limited.
+func (s *shard) prove(chosen algorithm) Drop {
+	p, server, source := &s.pending, s.server, s.pending.client.Addr()
+	stranger := p.allocation == nil
+	if stranger {
+		if drop := server.limits.answer(server.limits.proofs, source, p.began); drop != kept {
+			return drop
 		}
 	}
-	r.signedWith(a.nobody)
-	return grant{}, false
+	p.proved = server.auth.prove(p, chosen)
+	if stranger && p.proved {
+		server.limits.proofs.give(source)
+		server.limits.work.give(source)
+	}
+	return kept
+}
+
+// prove finds the credential that the request was signed with. For a user that does
+// not exist it does what it does for a wrong password.
+func (a *authenticator) prove(e *exchange, chosen algorithm) bool {
+	known := a.static[string(e.username)]
+	if len(e.userhash) > 0 {
+		known = a.hashed[[sha256.Size]byte(e.userhash)]
+	}
+	if known != nil {
+		key := known.md5
+		if chosen == algorithmSHA256 {
+			key = known.sha256
+		}
+		if !e.signedWith(key) {
+			return false
+		}
+		e.grant = grant{user: user{name: known.name}, key: key}
+		return true
+	}
+	if member, expires, ok := parseMinted(e.username); ok {
+		for _, secret := range a.keys {
+			var password [32]byte
+			key := e.hash.longTermKey(e.keys[:0], chosen, e.username, a.realm,
+				e.hash.mintedPassword(password[:0], secret, e.username))
+			if e.signedWith(key) {
+				e.grant = grant{user{string(member), true}, key, expires}
+				return true
+			}
+		}
+		return false
+	}
+	e.signedWith(a.nobody)
+	return false
+}
+
+// signedWith checks the integrity of the request.
+func (e *exchange) signedWith(key []byte) bool {
+	return e.hash.fits(e.mac, e.signed, key, e.long)
 }
 
 // opens reports whether the credential may open an allocation now.
@@ -88,15 +188,4 @@ func (a *authenticator) opens(g grant, now time.Time) Refusal {
 	default:
 		return accepted
 	}
-}
-
-// signedWith compares MESSAGE-INTEGRITY in constant time.
-func (r *request) signedWith(key []byte) bool {
-	return hmac.Equal(integrity(r.signed, key), r.mac)
-}
-
-// longTermKey is MD5(username ":" realm ":" password), RFC 8489 section 9.2.2.
-func longTermKey(username, realm, password string) []byte {
-	key := md5.Sum(fmt.Appendf(nil, "%s:%s:%s", username, realm, password))
-	return key[:]
 }

@@ -1,6 +1,9 @@
 package relay
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,6 +15,13 @@ import (
 
 	"github.com/duetcall/duet/config"
 )
+
+// passwordOf is what Mint gives a username of the usual form.
+func passwordOf(username string) string {
+	mac := hmac.New(sha1.New, []byte(testSecret))
+	mac.Write([]byte(username))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
 
 func TestWhoMayAllocate(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
@@ -33,7 +43,7 @@ func TestWhoMayAllocate(t *testing.T) {
 		{"static user", [2]string{"ann", "pass"}, 0},
 		{"our own credential", [2]string{own.Username, own.Password}, 0},
 		{"minted elsewhere with our secret", minted(testSecret, "cat", soon), 0},
-		{"bare expiry", [2]string{bare, mintedPassword(testSecret, bare)}, 0},
+		{"bare expiry", [2]string{bare, passwordOf(bare)}, 0},
 		{"previous secret", minted("the previous secret", "cat", soon), 0},
 		{"29 days ahead", minted(testSecret, "cat", now.Add(29*24*time.Hour)), 0},
 		{"31 days ahead", minted(testSecret, "cat", now.Add(31*24*time.Hour)), 401},
@@ -45,7 +55,7 @@ func TestWhoMayAllocate(t *testing.T) {
 		{"expired", minted(testSecret, "cat", now.Add(-time.Hour)), 401},
 		{"expiry that overflows", [2]string{"99999999999999999999:cat", "x"}, 401},
 		{"negative expiry", minted(testSecret, "cat", time.Unix(-5, 0)), 401},
-		{"signed expiry", [2]string{"+" + own.Username, mintedPassword(testSecret, "+"+own.Username)}, 401},
+		{"signed expiry", [2]string{"+" + own.Username, passwordOf("+" + own.Username)}, 401},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := dial(t, s, row.cred[0], row.cred[1])
@@ -109,18 +119,6 @@ func TestRequestsWithoutAllocation(t *testing.T) {
 	c.want(c.do(stun.MethodRefresh, seconds(600)), 437)
 	c.want(c.do(methodCreatePermission, peer), 437)
 	c.want(c.do(methodChannelBind, channelNumber(0x4000), peer), 437)
-}
-
-func TestStaleNonceIsAnswered438(t *testing.T) {
-	s := serve(t, testConfig(), Options{})
-	c := dial(t, s, "ann", "pass")
-	c.nonce = stun.NewNonce("made up")
-	answer := c.do(stun.MethodAllocate, wantUDP)
-	c.want(answer, 438)
-	if err := c.nonce.GetFrom(answer); err != nil {
-		t.Fatal(err)
-	}
-	c.allocate()
 }
 
 func TestBindingTellsTheAddress(t *testing.T) {

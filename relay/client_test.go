@@ -1,6 +1,9 @@
 package relay
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"net"
 	"net/netip"
@@ -100,7 +103,14 @@ func (c *wireClient) do(method stun.Method, setters ...stun.Setter) *stun.Messag
 			c.t.Fatal(err)
 		}
 	}
-	return c.ask(c.signed(method, setters...)...)
+	answer := c.ask(c.signed(method, setters...)...)
+	if code(answer) == 438 {
+		if err := c.nonce.GetFrom(answer); err != nil {
+			c.t.Fatal(err)
+		}
+		answer = c.ask(c.signed(method, setters...)...)
+	}
+	return answer
 }
 
 func (c *wireClient) signed(method stun.Method, setters ...stun.Setter) []stun.Setter {
@@ -159,6 +169,39 @@ type rawAttribute struct {
 func (r rawAttribute) AddTo(m *stun.Message) error {
 	m.Add(r.kind, r.value)
 	return nil
+}
+
+// integritySHA256 is MESSAGE-INTEGRITY-SHA256, truncated to size.
+type integritySHA256 struct {
+	key  []byte
+	size int
+}
+
+func (i integritySHA256) AddTo(m *stun.Message) error {
+	end := len(m.Raw)
+	m.Add(attrIntegritySHA256, make([]byte, i.size))
+	m.WriteLength()
+	mac := hmac.New(sha256.New, i.key)
+	mac.Write(m.Raw[:end])
+	copy(m.Raw[end+4:], mac.Sum(nil))
+	return nil
+}
+
+// check says whether the message has that attribute, untruncated, and it fits.
+func (i integritySHA256) check(t *testing.T, m *stun.Message) {
+	t.Helper()
+	value, err := m.Get(attrIntegritySHA256)
+	if err != nil {
+		t.Fatal("no MESSAGE-INTEGRITY-SHA256")
+	}
+	at := bytes.Index(m.Raw, value) - 4
+	upTo := append([]byte(nil), m.Raw[:at]...)
+	binary.BigEndian.PutUint16(upTo[2:], uint16(at+4+len(value)-headerSize))
+	mac := hmac.New(sha256.New, i.key)
+	mac.Write(upTo)
+	if !bytes.Equal(value, mac.Sum(nil)) {
+		t.Error("MESSAGE-INTEGRITY-SHA256 does not fit")
+	}
 }
 
 var wantUDP = raw(stun.AttrRequestedTransport, transportUDP, 0, 0, 0)

@@ -20,13 +20,30 @@
 // What goes no further is counted by reason (drop.go) and never logged. For a packet,
 // nothing is allocated and no lock taken; tests hold that.
 //
-// The rest meets the gate (gate.go), which checks its shape: header, lengths, every
-// attribute's size. A request is checked against the credentials (auth.go) and, if it
-// fits, written anew with only what was understood of it (judge.go: canonical). The
-// engine (pion/turn, engine.go) checks the nonce, which is its own, and then asks
-// whether to serve the request (judge.go: judge): expiry, owner, attributes, peers. For
-// a new allocation, allocate.go takes quota, port and socket. What the engine answers
-// passes answer.go, which makes it what the RFCs ask for.
+// The rest meets the gate, which answers every stranger itself and passes the engine
+// (pion/turn, engine.go) not one byte of theirs (exchange.go is the way through it):
+//
+//   - gate.go and attribute.go check the shape: header, lengths, each attribute's size.
+//   - A Binding request is answered on the spot (binding.go).
+//   - Any other must be signed (auth.go): with a nonce of ours (nonce.go) and the key
+//     of a user that we know (credential.go). judge.go then says whether to serve it:
+//     expiry, owner, attributes, peers.
+//   - What passes is written anew from what was understood of it, and signed with a
+//     key that only gate and engine know (login.go). For a new allocation, the engine
+//     has allocate.go take quota, port and socket.
+//   - The engine's answer becomes the client's in answer.go, signed as the request was.
+//     Refusals are written there, too, with every code of the RFCs (drop.go).
+//
+// # What strangers cost
+//
+// Nothing that outlives their datagram. Nonces are stateless and bound to the client's
+// address and port. Per IPv4 address or IPv6 /64 there are error_rate and
+// binding_rate answers a second, and a budget for all together; then silence (limit.go).
+// Its tables have a fixed size, and sources may share a bucket. Neither an allocation
+// nor a proven credential waits for these limits, so that no flood ends a call. A
+// refusal allocates no memory, and no answer is larger than coturn's.
+//
+// An unknown user and a wrong password get the same answer, after the same work.
 //
 // # Where the table comes from
 //
@@ -42,12 +59,14 @@
 // A permission covers what peers send and what Send indications carry; ChannelData
 // needs the channel alone (RFC 8656 section 12.6).
 //
-// # What the gate does not do yet
+// # What the gate does not do
 //
-// The gate of this release checks shape; it does not limit rates. Requests that
-// carry no credential, or one that does not fit, reach the engine, which decodes
-// them and answers with a challenge. Nonces are the engine's: valid for an hour,
-// and not bound to the client's address.
+//   - Clients may choose SHA-256 keys (RFC 8489 section 9.2), unless a static user is
+//     given by the MD5 key alone. USERHASH is understood for static users but not asked
+//     for: the name of a time-limited credential cannot be found by its hash.
+//   - An allocation has one relayed address: ADDITIONAL-ADDRESS-FAMILY is answered with
+//     ADDRESS-ERROR-CODE 440 (RFC 8656 section 7.2).
+//   - A draining server answers 508. The 300 of the RFC must name another server.
 //
 // # Streams
 //

@@ -37,6 +37,11 @@ const (
 	DropMaxBPS
 	// DropCapacity is a packet above bps_capacity.
 	DropCapacity
+	// DropRate is a request of a source that has had its share of answers: see
+	// error_rate and binding_rate.
+	DropRate
+	// DropBudget is a stranger's request while all strangers together have had theirs.
+	DropBudget
 	// DropSend is a packet that the system did not take.
 	DropSend
 	// DropFrame is a connection that ended for what it carried: neither STUN nor ChannelData.
@@ -50,7 +55,7 @@ const (
 var dropNames = [dropCount]string{
 	"", "not_stun", "length", "too_long", "attribute", "fingerprint", "method",
 	"channel_data", "allocation", "channel", "permission", "unsolicited", "peer", "family",
-	"max_bps", "bps_capacity", "send", "frame", "crowded",
+	"max_bps", "bps_capacity", "rate", "budget", "send", "frame", "crowded",
 }
 
 // String returns the label, "not_stun".
@@ -64,6 +69,10 @@ const (
 	accepted Refusal = iota
 	// RefusedMalformed: 400, an attribute is missing or makes no sense.
 	RefusedMalformed
+	// RefusedUnsigned: 401, the challenge to a request without a credential.
+	RefusedUnsigned
+	// RefusedNonce: 438, the nonce is not ours (we were restarted), or not this client's.
+	RefusedNonce
 	// RefusedCredential: 401, unknown user or wrong password.
 	RefusedCredential
 	// RefusedExpired: 401, the credential is over, and this would be a new allocation.
@@ -92,13 +101,18 @@ const (
 	RefusedTotalQuota
 	// RefusedNoPort: 508, every relay port is taken.
 	RefusedNoPort
-	// RefusedReservation: 508, port reservations are not offered.
+	// RefusedReservation: 508, the token is not valid, or too many ports are reserved.
 	RefusedReservation
+	// RefusedDraining: 508, no new allocations before the end (Server.Drain).
+	RefusedDraining
 	// RefusedTooMany: 508, the allocation has all the permissions or channels it may have.
 	RefusedTooMany
 
 	refusalCount
 )
+
+// unauthenticated is short, as coturn has it: who asks may not be who hears it.
+const unauthenticated = "Unauthorized"
 
 var refusals = [refusalCount]struct {
 	code   int
@@ -107,9 +121,11 @@ var refusals = [refusalCount]struct {
 }{
 	{},
 	{400, "malformed", "Bad Request"},
-	{401, "credential", "Unauthenticated"},
-	{401, "expired", "Unauthenticated"},
-	{401, "too_far", "Unauthenticated"},
+	{401, "unsigned", unauthenticated},
+	{438, "nonce", "Stale Nonce"},
+	{401, "credential", unauthenticated},
+	{401, "expired", unauthenticated},
+	{401, "too_far", unauthenticated},
 	{403, "peer", "Forbidden"},
 	{420, "attribute", "Unknown Attribute"},
 	{437, "mismatch", "Allocation Mismatch"},
@@ -122,6 +138,7 @@ var refusals = [refusalCount]struct {
 	{486, "total_quota", "Allocation Quota Reached"},
 	{508, "no_port", "Insufficient Capacity"},
 	{508, "reservation", "Insufficient Capacity"},
+	{508, "draining", "Insufficient Capacity"},
 	{508, "too_many", "Insufficient Capacity"},
 }
 

@@ -14,31 +14,30 @@ import (
 // maxDatagram is the longest message that UDP carries.
 const maxDatagram = 65535
 
-// engineHooks are what the engine asks of a shard, always on the goroutine that
-// reads conn, while it serves the request it has just read.
+// engineHooks are what the engine needs of a shard.
 type engineHooks struct {
-	// authorize is asked once the nonce proved good. It returns the key that
-	// answers are signed with, or false to refuse.
-	authorize func() (key []byte, ok bool)
+	// key is what requests must be signed with, and answers are.
+	key []byte
 	// allocate opens the relay socket of an Allocate request, and returns the
-	// address that the client is told.
+	// address that the client is told. It is called on the goroutine that reads
+	// conn, while the engine serves the request it has just read.
 	allocate func() (conn net.PacketConn, relayed net.Addr, err error)
 }
 
 // startEngine runs pion's TURN server on one socket until the socket is closed. It
 // throws away messages of mtu bytes and more.
-func startEngine(conn net.PacketConn, mtu int, realm string, hooks engineHooks, log *slog.Logger) error {
+func startEngine(conn net.PacketConn, mtu int, hooks engineHooks, log *slog.Logger) error {
 	_, err := turn.NewServer(turn.ServerConfig{
-		Realm:         realm,
+		Realm:         engineRealm,
 		LoggerFactory: pionLogs{log},
 		InboundMTU:    mtu,
 		AuthHandler: func(string, string, net.Addr) ([]byte, bool) {
-			return hooks.authorize()
+			return hooks.key, true
 		},
 		PacketConnConfigs: []turn.PacketConnConfig{{
 			PacketConn:            conn,
 			RelayAddressGenerator: relayGenerator{hooks},
-			// authorize has judged the peers already, ports included.
+			// The gate has judged the peers already, ports included.
 			PermissionHandler: turn.DefaultPermissionHandler,
 		}},
 	})

@@ -5,86 +5,98 @@ import (
 	"time"
 )
 
-// pending is the request that the engine is busy with.
-type pending struct {
+// exchange is the request in hand, from its arrival to its answer, and the memory
+// that this takes. It belongs to the shard's reader.
+type exchange struct {
 	request
-	active   bool // a request that wants credentials, handed to the engine
-	answered bool
-	client   netip.AddrPort
-	began    time.Time
-	echo     []byte // its NONCE, for a 401
+	progress
 
-	grant      grant
-	signed     bool // the grant's key fits
-	refusal    Refusal
-	allocation *allocation // of this 5-tuple, before the request
+	hash    hasher
+	scratch message
+	// keys is where grant.key of a time-limited credential is, fresh where a new
+	// nonce is written.
+	keys  [32]byte
+	fresh [nonceSize]byte
+	login engineLogin
 }
 
-// exchange decides on what is neither ChannelData nor an indication, or is
-// malformed, and returns how many bytes of buf the engine shall see.
-func (s *shard) exchange(buf []byte, size int, drop Drop, client netip.AddrPort) int {
+// progress is what is known of a request beside what it says.
+type progress struct {
+	client     netip.AddrPort
+	began      time.Time
+	allocation *allocation // of this 5-tuple, before the request
+
+	grant  grant
+	proved bool // the request is signed with the grant's key
+
+	// asked: the engine has the request. retry: its own nonce was stale, and it
+	// will be asked again. answered: so has been the client.
+	asked, retry, answered bool
+	refusal                Refusal // why allocate failed
+}
+
+// admit decides on the datagram of size bytes in buf, which is not media, and returns
+// how many bytes of buf the engine shall see: 0, or the request that it stands for.
+func (s *shard) admit(buf []byte, size int, client netip.AddrPort) int {
 	p := &s.pending
+	p.progress = progress{client: client}
+	drop := p.decode(buf[:size])
 	if drop != kept {
 		s.server.stats.drop(drop)
-		if drop == DropAttribute && p.class == classRequest {
-			s.reject(client, RefusedMalformed)
+		if drop != DropAttribute {
+			return 0
 		}
+	}
+	p.began = time.Now()
+	if drop == DropAttribute {
+		s.refuse(RefusedMalformed)
 		return 0
 	}
 	if p.method == methodBinding {
-		if p.unknownCount > 0 {
-			s.reject(client, RefusedAttribute)
-			return 0
-		}
-		s.server.stats.bindings.Add(1)
-		return size
-	}
-	return s.prepare(buf, size, client)
-}
-
-// prepare checks who signed a request. A good one is written anew, with only
-// what the engine may see; any other goes to the engine as it is, to be asked for
-// credentials, or for fresh ones.
-func (s *shard) prepare(buf []byte, size int, client netip.AddrPort) int {
-	p := &s.pending
-	p.active, p.client, p.began = true, client, time.Now()
-	p.echo = append(p.echo[:0], p.nonce...)
-	if p.mac == nil {
-		s.server.stats.challenges.Add(1)
-		return size
-	}
-	if len(p.username) == 0 || len(p.realm) == 0 || len(p.nonce) == 0 {
-		return size // 400, says the engine
+		s.answerBinding()
+		return 0
 	}
 	p.allocation = s.find(client)
-	if p.grant, p.signed = s.server.auth.authenticate(&p.request); !p.signed {
-		return size
+	refusal, drop := s.authenticate()
+	if drop != kept {
+		s.server.stats.drop(drop)
+		return 0
 	}
-	s.scratch = p.canonical(s.scratch, p.grant.key)
-	return copy(buf, s.scratch)
+	if refusal == accepted {
+		refusal = s.judge()
+	}
+	if refusal != accepted {
+		s.refuse(refusal)
+		return 0
+	}
+	return s.ask(buf)
 }
 
-// settle ends a request. The engine leaves some without an answer, those to
-// allocations that do not exist.
-func (s *shard) settle() {
+// ask writes the request for the engine into buf.
+func (s *shard) ask(buf []byte) int {
 	p := &s.pending
-	if !p.active {
-		return
-	}
-	if !p.answered && p.signed {
-		s.send(s.refuse(RefusedMismatch), p.client)
-	}
-	*p = pending{echo: p.echo[:0]}
-}
-
-// authorize is the engine's question once the nonce proved good.
-func (s *shard) authorize() ([]byte, bool) {
-	p := &s.pending
-	if p.refusal = s.judge(); p.refusal != accepted {
-		return nil, false
-	}
-	if p.method == methodRefresh && p.lifetime == 0 && p.hasLifetime {
+	p.asked, p.retry = true, false
+	if p.method == methodRefresh && p.hasLifetime && p.lifetime == 0 {
 		p.allocation.released.Store(true)
 	}
-	return p.grant.key, true
+	p.scratch = p.canonical(p.scratch, s.server.maxLifetime)
+	return copy(buf, p.scratch)
+}
+
+// settle ends the request that the engine had, or writes it into buf once more and
+// returns its size. The engine leaves some without an answer, those to allocations
+// that do not exist.
+func (s *shard) settle(buf []byte) int {
+	p := &s.pending
+	if !p.asked {
+		return 0
+	}
+	if p.retry {
+		return s.ask(buf)
+	}
+	if !p.answered {
+		s.refuse(RefusedMismatch)
+	}
+	p.asked = false
+	return 0
 }

@@ -9,13 +9,13 @@ const expiryMargin = 2 * time.Second
 // hour or more for nonsense and gives ten minutes.
 const (
 	defaultLifetime = 10 * time.Minute
-	maxLifetime     = time.Hour - time.Second
+	engineLifetime  = time.Hour - time.Second
 )
 
 // grantedLifetime returns how long an allocation may live from now: the requested
-// time, raised to 600 s and capped at an hour (RFC 8656 section 7.2). A Refresh
-// may ask for zero, which ends it.
-func (r *request) grantedLifetime() time.Duration {
+// time, raised to 600 s and capped at longest (RFC 8656 section 7.2). A Refresh may
+// ask for zero, which ends it.
+func (r *request) grantedLifetime(longest time.Duration) time.Duration {
 	requested := time.Duration(r.lifetime) * time.Second
 	switch {
 	case !r.hasLifetime:
@@ -23,42 +23,15 @@ func (r *request) grantedLifetime() time.Duration {
 	case requested == 0 && r.method == methodRefresh:
 		return 0
 	default:
-		return min(max(requested, defaultLifetime), maxLifetime)
+		return min(max(requested, defaultLifetime), longest)
 	}
 }
 
-// canonical writes the request anew: what we understood of it, nothing else,
-// signed with the same key. So the engine never sees an attribute that we did
-// not judge, nor EVEN-PORT, for which it would open and reserve ports before
-// looking at a quota.
-func (r *request) canonical(m message, key []byte) message {
-	m = m.start(r.method, r.transaction)
-	switch r.method {
-	case methodAllocate:
-		m = m.add(attrRequestedTransport, []byte{r.transport, 0, 0, 0})
-		m = m.addSeconds(r.grantedLifetime())
-	case methodRefresh:
-		m = m.addSeconds(r.grantedLifetime())
-	case methodChannelBind:
-		m = m.add(attrChannelNumber, []byte{byte(r.channel >> 8), byte(r.channel), 0, 0})
-	}
-	for _, peer := range r.peers[:r.peerCount] {
-		m = m.addPeer(peer)
-	}
-	m = m.add(attrUsername, r.username)
-	m = m.add(attrRealm, r.realm)
-	m = m.add(attrNonce, r.nonce)
-	return m.sign(key)
-}
-
-// judge decides on the pending request: its nonce is good, the engine would
-// now serve anyone. The order of the checks is that of RFC 8489 section 9.2.4 and
-// of RFC 8656 sections 5 and 7 to 12.
+// judge decides on the pending request, whose credential is good: the engine would
+// now serve anyone. The order of the checks is that of RFC 8656 sections 5 and 7 to 12.
 func (s *shard) judge() Refusal {
 	p := &s.pending
 	switch {
-	case !p.signed:
-		return RefusedCredential
 	case p.unknownCount > 0:
 		return RefusedAttribute
 	case p.method == methodAllocate:
@@ -89,11 +62,15 @@ func (s *shard) judgeAllocate() Refusal {
 	switch {
 	case p.allocation != nil && p.allocation.user != p.grant.user:
 		return RefusedMismatch // the user's own may be a retransmission, which the engine remembers
+	case p.allocation == nil && s.server.draining.Load():
+		return RefusedDraining
 	case p.transport == 0,
 		p.hasToken && (p.wish != anyPort || p.family != 0):
 		return RefusedMalformed
 	case p.transport != transportUDP:
 		return RefusedTransport
+	case p.additional != 0 && (p.additional != familyIPv6 || p.family != 0 || p.hasToken || p.wish == portPair):
+		return RefusedMalformed // RFC 8656 section 7.2
 	case p.family > familyIPv6 || s.server.family(p.family) == nil:
 		return RefusedFamily
 	}

@@ -41,50 +41,55 @@ func newQuietLog(log *slog.Logger) *quietLog {
 	return q
 }
 
-// allow reports whether a line may be written, and adds to it how many were
-// left out since the last one.
-func (l *limitedLines) allow(attrs []slog.Attr) ([]slog.Attr, bool) {
-	if !l.limiter.Allow() {
+// allow reports whether a line may be written. It is asked before the line is
+// composed: most are never written.
+func (l *limitedLines) allow() bool {
+	allowed := l.limiter.Allow()
+	if !allowed {
 		l.omitted.Add(1)
-		return nil, false
 	}
+	return allowed
+}
+
+// withOmitted adds how many lines were left out since the last one.
+func (l *limitedLines) withOmitted(attrs []slog.Attr) []slog.Attr {
 	if omitted := l.omitted.Swap(0); omitted > 0 {
 		attrs = append(attrs, slog.Uint64("omitted", omitted))
 	}
-	return attrs, true
+	return attrs
 }
 
 // peerRefused says which rule forbids a peer. Without it, an operator whose
 // calls do not connect has nothing to go by.
 func (q *quietLog) peerRefused(client netip.AddrPort, user user, peer netip.AddrPort, rule peerpolicy.Rule) {
-	if attrs, ok := q.refusals.allow([]slog.Attr{
-		slog.Any("client", client), slog.String("user", user.name),
-		slog.Any("peer", peer), slog.String("reason", string(rule)),
-	}); ok {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "peer refused", attrs...)
+	if q.refusals.allow() {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "peer refused", q.refusals.withOmitted([]slog.Attr{
+			slog.Any("client", client), slog.String("user", user.name),
+			slog.Any("peer", peer), slog.String("reason", string(rule)),
+		})...)
 	}
 }
 
 // refused says why a client that showed a credential got an error. The user is
 // named only if the credential was right.
 func (q *quietLog) refused(client netip.AddrPort, user user, reason Refusal) {
-	if attrs, ok := q.refusals.allow([]slog.Attr{
-		slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()),
-	}); ok {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "request refused", attrs...)
+	if q.refusals.allow() {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "request refused", q.refusals.withOmitted([]slog.Attr{
+			slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()),
+		})...)
 	}
 }
 
 // allocationEnded sums an allocation up.
 func (q *quietLog) allocationEnded(a *allocation) {
-	if attrs, ok := q.ends.allow([]slog.Attr{
-		slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
-		slog.String("transport", a.shard.transport),
-		slog.String("duration", time.Since(a.began).Round(time.Millisecond).String()),
-		slog.Uint64("bytes_from_client", a.up.relayed.bytes.Load()),
-		slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
-		slog.String("reason", a.endReason()),
-	}); ok {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "allocation ended", attrs...)
+	if q.ends.allow() {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "allocation ended", q.ends.withOmitted([]slog.Attr{
+			slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
+			slog.String("transport", a.shard.transport),
+			slog.String("duration", time.Since(a.began).Round(time.Millisecond).String()),
+			slog.Uint64("bytes_from_client", a.up.relayed.bytes.Load()),
+			slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
+			slog.String("reason", a.endReason()),
+		})...)
 	}
 }

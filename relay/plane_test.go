@@ -39,9 +39,8 @@ func TestEngineSeesNoMedia(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine := &watched{shard: s.shards[0]}
-	hooks := engineHooks{authorize: engine.authorize, allocate: engine.allocate}
 	s.readers.Add(1)
-	if err := startEngine(engine, maxDatagram+1, s.auth.realm, hooks, s.log.Logger); err != nil {
+	if err := startEngine(engine, maxDatagram+1, engine.hooks(), s.log.Logger); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

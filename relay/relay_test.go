@@ -22,6 +22,9 @@ const (
 	testRealm  = "duet.test"
 	testSecret = "the current secret"
 	patience   = 10 * time.Second
+
+	maxPermissions = 64
+	maxChannels    = 64
 )
 
 // loopbacks numbers the 127/8 addresses that tests relay on: on one of its own a
@@ -48,6 +51,11 @@ func testConfig() config.Turn {
 		Users:            map[string]config.Secret{"ann": "pass", "bob": "word"},
 		StaticAuthSecret: testSecret,
 		CredentialTTL:    config.Duration(time.Hour),
+		// No limits on strangers: all of a test's clients have one address.
+		StaleNonce:          config.Duration(10 * time.Minute),
+		MaxAllocateLifetime: config.Duration(time.Hour),
+		MaxPermissions:      maxPermissions,
+		MaxChannels:         maxChannels,
 	}
 }
 

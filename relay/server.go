@@ -31,9 +31,15 @@ type Server struct {
 	// clock is the data plane's: the time since New.
 	clock  func() time.Duration
 	auth   *authenticator
+	nonces *nonces
+	limits *limits
 	ttl    time.Duration
 	policy *peerpolicy.Policy
 	quota  *quota
+	// What an allocation may have, and how long it may live without a Refresh.
+	maxPermissions, maxChannels int
+	maxLifetime                 time.Duration
+	software                    string
 	// reservations count in quota.
 	reservations *reservations
 	stats        *counters
@@ -49,7 +55,7 @@ type Server struct {
 	listeners []net.Listener
 	streams   *streams
 
-	stopping atomic.Bool
+	draining, stopping atomic.Bool
 	// The engine's goroutines that read clients; allocations, until they are
 	// closed and nobody reads them.
 	readers, relays sync.WaitGroup
@@ -68,7 +74,14 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		ttl:   cfg.CredentialTTL.Std(),
 		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
 		stats: &counters{},
+
+		limits:         newLimits(cfg),
+		maxPermissions: cfg.MaxPermissions,
+		maxChannels:    cfg.MaxChannels,
+		maxLifetime:    min(cfg.MaxAllocateLifetime.Std(), engineLifetime),
+		software:       cfg.Software,
 	}
+	s.nonces = newNonces(cfg.StaleNonce.Std(), s.auth.offersSHA256)
 	s.maxBytesPerSecond = int64(cfg.MaxBytesPerSecond)
 	s.capacityUp.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
 	s.capacityDown.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
@@ -188,9 +201,13 @@ func (s *Server) Run(ctx context.Context) error {
 
 // start runs the engine on a shard; largest is the longest message it may carry.
 func (s *Server) start(shard *shard, largest int) error {
-	hooks := engineHooks{authorize: shard.authorize, allocate: shard.allocate}
-	return startEngine(shard, largest+1, s.auth.realm, hooks, s.log.Logger)
+	return startEngine(shard, largest+1, shard.hooks(), s.log.Logger)
 }
+
+// Drain refuses new allocations from now on, so that the server can be stopped when
+// the running calls have ended. The answer is 508: the 300 of RFC 8489 section 14.8
+// must name another server, and we know of none.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Close gives back the sockets of a server that Run was never called on.
 func (s *Server) Close() { s.closeSockets() }

@@ -121,8 +121,8 @@ func TestParseMinted(t *testing.T) {
 		{"1e9:ann", "", false},
 		{" 1:ann", "", false},
 	} {
-		member, _, ok := parseMinted(row.username)
-		if member != row.member || ok != row.ok {
+		member, _, ok := parseMinted([]byte(row.username))
+		if string(member) != row.member || ok != row.ok {
 			t.Errorf("parseMinted(%q) = %q, %t", row.username, member, ok)
 		}
 	}

@@ -23,10 +23,9 @@ type shard struct {
 	_        cacheLine
 	received counter // datagrams of clients
 	answered counter // answers to requests
-	pending  pending
+	pending  exchange
 	address  net.UDPAddr // of the sender of a datagram that makes no allocation
 	octets   [16]byte
-	scratch  message
 }
 
 func newShard(server *Server, conn udpConn, local *net.UDPAddr, transport string) *shard {
@@ -37,13 +36,16 @@ func newShard(server *Server, conn udpConn, local *net.UDPAddr, transport string
 		clients:   newClientTable(),
 		transport: transport,
 		ended:     server.readers.Done,
+		pending:   exchange{login: newEngineLogin()},
 	}
 }
 
 // ReadFrom relays what clients send until there is a request, and gives the engine
 // that if it passes the gate, in canonical form.
 func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
-	s.settle()
+	if n := s.settle(buf); n > 0 {
+		return n, s.sender(s.pending.client), nil
+	}
 	for {
 		n, client, err := s.socket.read(buf)
 		if err != nil {
@@ -65,7 +67,7 @@ func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
 // sender returns the address in the engine's form. The engine keeps that of an
 // Allocate; for all else one piece of memory serves every datagram.
 func (s *shard) sender(client netip.AddrPort) net.Addr {
-	if s.pending.active && s.pending.method == methodAllocate {
+	if s.pending.method == methodAllocate {
 		return udpAddr(client)
 	}
 	s.address.IP = append(s.octets[:0], client.Addr().AsSlice()...)
@@ -74,21 +76,12 @@ func (s *shard) sender(client netip.AddrPort) net.Addr {
 	return &s.address
 }
 
-// admit decides on a datagram in buf and returns how many bytes the engine shall see.
-func (s *shard) admit(buf []byte, n int, client netip.AddrPort) int {
-	p := &s.pending
-	size, drop := p.decode(buf[:n])
-	return s.exchange(buf, size, drop, client)
-}
-
-// WriteTo sends what the engine says to a client.
-func (s *shard) WriteTo(packet []byte, to net.Addr) (int, error) {
-	size := len(packet)
-	if isResponse(packet) {
-		packet = s.answer(packet)
+// WriteTo takes what the engine says to the pending request; it says nothing else.
+func (s *shard) WriteTo(packet []byte, _ net.Addr) (int, error) {
+	if isResponse(packet) && s.pending.asked {
+		s.answer(packet)
 	}
-	s.send(packet, addrPort(to))
-	return size, nil
+	return len(packet), nil
 }
 
 // send counts what the system does not take; nobody could do more about it.

@@ -9,7 +9,7 @@ type Stats struct {
 	Allocations      int
 	AllocationsTotal uint64
 	// Bindings are answered STUN Binding requests, Challenges requests without
-	// credentials that were asked for some.
+	// credentials that were asked for some; those are in Refused, too.
 	Bindings, Challenges uint64
 	// Refused counts error answers, by reason.
 	Refused map[Refusal]uint64
@@ -70,11 +70,11 @@ func (m *mediaTraffic) add(a *allocation) {
 // counters are the relay's, without a lock. Media is counted by each allocation for
 // itself, and datagrams of clients by each shard.
 type counters struct {
-	live                 atomic.Int64
-	allocations          atomic.Uint64
-	bindings, challenges atomic.Uint64
-	refused              [refusalCount]atomic.Uint64
-	dropped              [dropCount]atomic.Uint64
+	live        atomic.Int64
+	allocations atomic.Uint64
+	bindings    atomic.Uint64
+	refused     [refusalCount]atomic.Uint64
+	dropped     [dropCount]atomic.Uint64
 }
 
 func (c *counters) drop(reason Drop)      { c.dropped[reason].Add(1) }
@@ -86,7 +86,7 @@ func (s *Server) Stats() Stats {
 		Allocations:      int(s.stats.live.Load()),
 		AllocationsTotal: s.stats.allocations.Load(),
 		Bindings:         s.stats.bindings.Load(),
-		Challenges:       s.stats.challenges.Load(),
+		Challenges:       s.stats.refused[RefusedUnsigned].Load(),
 		Refused:          make(map[Refusal]uint64),
 		Dropped:          make(map[Drop]uint64),
 	}

@@ -94,7 +94,7 @@ func (s *stream) patience() time.Duration {
 	case s.first:
 		return firstFrameTimeout
 	case s.allocated():
-		return maxLifetime + frameTimeout
+		return s.server.maxLifetime + frameTimeout
 	default:
 		return idleTimeout
 	}

@@ -6,13 +6,10 @@ import (
 	"time"
 )
 
-// Permissions last 300 s (RFC 8656 section 9) and channel bindings 600 s (section
-// 12); one allocation may have so many of each.
+// Permissions last 300 s (RFC 8656 section 9) and channel bindings 600 s (section 12).
 const (
 	permissionLifetime = 5 * time.Minute
 	channelLifetime    = 10 * time.Minute
-	maxPermissions     = 64
-	maxChannels        = 64
 )
 
 // routes say where the packets of one allocation may go: channel → peer, peer →

@@ -1,9 +1,10 @@
 package relay
 
 import (
-	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/binary"
+	"hash/crc32"
 	"net/netip"
 	"time"
 )
@@ -30,7 +31,8 @@ const (
 	methodChannelBind      = 0x0009
 )
 
-// Attributes (RFC 8489 section 18.3, RFC 8656 section 18).
+// Attributes (RFC 8489 section 18.3, RFC 8656 section 18). Those below 0x8000
+// must be understood.
 const (
 	attrUsername           = 0x0006
 	attrIntegrity          = 0x0008
@@ -47,9 +49,16 @@ const (
 	attrRequestedTransport = 0x0019
 	attrDontFragment       = 0x001A
 	attrIntegritySHA256    = 0x001C
+	attrPasswordAlgorithm  = 0x001D
+	attrUserhash           = 0x001E
+	attrXORMappedAddress   = 0x0020
 	attrReservationToken   = 0x0022
 	attrPriority           = 0x0024 // ICE, in a Binding request (RFC 8445)
 	attrUseCandidate       = 0x0025
+	attrAdditionalFamily   = 0x8000
+	attrAddressErrorCode   = 0x8001
+	attrPasswordAlgorithms = 0x8002
+	attrSoftware           = 0x8022
 	attrFingerprint        = 0x8028
 )
 
@@ -58,7 +67,9 @@ const (
 	familyIPv6   = 2
 	transportUDP = 17
 
-	integritySize = sha1.Size
+	integritySize   = sha1.Size
+	fingerprintSize = 4
+	fingerprintXOR  = 0x5354554E
 )
 
 // messageType returns the first two bytes of a STUN message.
@@ -101,10 +112,14 @@ func (m message) start(kind uint16, transaction [12]byte) message {
 }
 
 // add appends an attribute, padded with zeros, and keeps the length field right.
-func (m message) add(kind uint16, value []byte) message {
+func (m message) add(kind uint16, value []byte) message { return m.addText(kind, value, "") }
+
+// addText appends an attribute whose value ends in text.
+func (m message) addText(kind uint16, head []byte, text string) message {
 	m = binary.BigEndian.AppendUint16(m, kind)
-	m = binary.BigEndian.AppendUint16(m, uint16(len(value)))
-	m = append(m, value...)
+	m = binary.BigEndian.AppendUint16(m, uint16(len(head)+len(text)))
+	m = append(m, head...)
+	m = append(m, text...)
 	for len(m)%4 != 0 {
 		m = append(m, 0)
 	}
@@ -118,42 +133,58 @@ func (m message) setLength(end int) {
 
 // addSeconds appends LIFETIME (RFC 8656 section 18.2).
 func (m message) addSeconds(lifetime time.Duration) message {
-	return m.add(attrLifetime, binary.BigEndian.AppendUint32(nil, uint32(lifetime/time.Second)))
+	var value [4]byte
+	binary.BigEndian.PutUint32(value[:], uint32(lifetime/time.Second))
+	return m.add(attrLifetime, value[:])
 }
 
 // addError appends ERROR-CODE (RFC 8489 section 14.8).
 func (m message) addError(code int, phrase string) message {
-	value := append([]byte{0, 0, byte(code / 100), byte(code % 100)}, phrase...)
-	return m.add(attrErrorCode, value)
+	return m.addText(attrErrorCode, []byte{0, 0, byte(code / 100), byte(code % 100)}, phrase)
 }
 
-// addPeer appends XOR-PEER-ADDRESS (RFC 8656 section 18.3).
-func (m message) addPeer(peer netip.AddrPort) message {
-	value := make([]byte, 2, 20)
+// addAddressError appends ADDRESS-ERROR-CODE (RFC 8656 section 18.12).
+func (m message) addAddressError(family byte, code int, phrase string) message {
+	return m.addText(attrAddressErrorCode, []byte{family, 0, byte(code / 100), byte(code % 100)}, phrase)
+}
+
+// addAddress appends a XOR-ed address (RFC 8489 section 14.2).
+func (m message) addAddress(kind uint16, addr netip.AddrPort) message {
+	var value [20]byte
+	size := 8
 	value[1] = familyIPv4
-	if peer.Addr().Is6() {
-		value[1] = familyIPv6
+	octets := addr.Addr().As16()
+	from := octets[12:]
+	if addr.Addr().Is6() {
+		value[1], size, from = familyIPv6, len(value), octets[:]
 	}
-	value = binary.BigEndian.AppendUint16(value, peer.Port()^(magicCookie>>16))
-	for i, octet := range peer.Addr().AsSlice() {
-		value = append(value, octet^m[4+i])
+	binary.BigEndian.PutUint16(value[2:], addr.Port()^(magicCookie>>16))
+	for i, octet := range from {
+		value[4+i] = octet ^ m[4+i]
 	}
-	return m.add(attrXORPeerAddress, value)
+	return m.add(kind, value[:size])
 }
 
-// sign appends MESSAGE-INTEGRITY (RFC 8489 section 14.5).
-func (m message) sign(key []byte) message {
+// sign appends MESSAGE-INTEGRITY or, long, MESSAGE-INTEGRITY-SHA256 (RFC 8489
+// sections 14.5 and 14.6). The length field counts it while the HMAC is made.
+func (m message) sign(h *hasher, key []byte, long bool) message {
 	end := len(m)
+	if long {
+		m.setLength(end + 4 + sha256.Size)
+		sum := h.sha256(key, m)
+		return m.add(attrIntegritySHA256, sum[:])
+	}
 	m.setLength(end + 4 + integritySize)
-	return m.add(attrIntegrity, integrity(m[:end], key))
+	sum := h.sha1(key, m)
+	return m.add(attrIntegrity, sum[:])
 }
 
-// integrity is the HMAC of a message up to its MESSAGE-INTEGRITY, whose length
-// field already counts that attribute.
-func integrity(upTo, key []byte) []byte {
-	mac := hmac.New(sha1.New, key)
-	mac.Write(upTo)
-	return mac.Sum(nil)
+// addFingerprint appends FINGERPRINT, the last attribute (RFC 8489 section 14.7).
+func (m message) addFingerprint() message {
+	m.setLength(len(m) + 4 + fingerprintSize)
+	var value [fingerprintSize]byte
+	binary.BigEndian.PutUint32(value[:], crc32.ChecksumIEEE(m)^fingerprintXOR)
+	return m.add(attrFingerprint, value[:])
 }
 
 // xorAddress undoes the XOR of an address attribute whose size is known to

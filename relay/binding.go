@@ -1,0 +1,20 @@
+package relay
+
+// answerBinding answers a STUN Binding request (RFC 8489 section 6.3.1). It asks for
+// no credential, as ICE agents show theirs to each other and not to us. FINGERPRINT
+// is for those who send one; all else would only make the answer larger.
+func (s *shard) answerBinding() {
+	p := &s.pending
+	if p.unknownCount > 0 {
+		s.refuse(RefusedAttribute)
+		return
+	}
+	limits := s.server.limits
+	if drop := limits.answer(limits.bindings, p.client.Addr(), p.began); drop != kept {
+		s.server.stats.drop(drop)
+		return
+	}
+	s.server.stats.bindings.Add(1)
+	m := p.scratch.start(methodBinding|classSuccess, p.transaction)
+	s.reply(m.addAddress(attrXORMappedAddress, p.client))
+}
