@@ -3,6 +3,8 @@ package relay
 import (
 	"net"
 	"net/netip"
+
+	"github.com/duetcall/duet/relay/udp"
 )
 
 // allocate is the engine's request for a relay socket. The order is: quota, port,
@@ -70,6 +72,10 @@ func (s *shard) claimReservation() (*allocation, Refusal) {
 // relayOn makes an allocation of a bound socket; port and quota are taken.
 func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
 	p, server := &s.pending, s.server
+	if p.dontFragment {
+		// For ChannelData, too. Should it fail, DF is set on what fits all the same.
+		_ = udp.ForbidFragments(conn)
+	}
 	a := &allocation{
 		shard:     s,
 		family:    family,

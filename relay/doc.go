@@ -66,6 +66,9 @@
 //     for: the name of a time-limited credential cannot be found by its hash.
 //   - An allocation has one relayed address: ADDITIONAL-ADDRESS-FAMILY is answered with
 //     ADDRESS-ERROR-CODE 440 (RFC 8656 section 7.2).
+//   - DONT-FRAGMENT in an Allocate forbids fragments of everything that allocation
+//     sends; in a Send indication alone it changes nothing. Systems other than Linux
+//     answer 420.
 //   - A draining server answers 508. The 300 of the RFC must name another server.
 //
 // # Streams

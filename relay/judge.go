@@ -1,6 +1,10 @@
 package relay
 
-import "time"
+import (
+	"time"
+
+	"github.com/duetcall/duet/relay/udp"
+)
 
 // expiryMargin keeps requests away from the moment when an allocation expires.
 const expiryMargin = 2 * time.Second
@@ -69,6 +73,9 @@ func (s *shard) judgeAllocate() Refusal {
 		return RefusedMalformed
 	case p.transport != transportUDP:
 		return RefusedTransport
+	case p.dontFragment && !udp.CanForbidFragments:
+		p.unknown[0], p.unknownCount = attrDontFragment, 1 // RFC 8656 section 7.2
+		return RefusedAttribute
 	case p.additional != 0 && (p.additional != familyIPv6 || p.family != 0 || p.hasToken || p.wish == portPair):
 		return RefusedMalformed // RFC 8656 section 7.2
 	case p.family > familyIPv6 || s.server.family(p.family) == nil:

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+
+	"github.com/duetcall/duet/relay/udp"
 )
 
 // The forms that media has on the wire between client and relay: ChannelData (RFC 8656
@@ -39,8 +41,9 @@ func decodeChannelData(datagram []byte) (number uint16, data []byte, drop Drop) 
 }
 
 // decodeSend returns peer and data of a Send indication, which has exactly one of
-// each (RFC 8656 section 11.2). DONT-FRAGMENT is understood, and left to the system,
-// which sets DF on what fits the path anyway.
+// each (RFC 8656 section 11.2). DONT-FRAGMENT is understood where the system can do it.
+// An allocation that was made with it sends nothing in fragments; on others the
+// system sets DF on what fits the path anyway.
 func decodeSend(datagram []byte) (peer netip.AddrPort, data []byte, drop Drop) {
 	if len(datagram) < headerSize || binary.BigEndian.Uint32(datagram[4:]) != magicCookie {
 		return peer, nil, DropNotSTUN
@@ -91,7 +94,10 @@ func isAddress(value []byte) bool {
 // section 6.3.2). Those that we know but that have no meaning here are ignored.
 func understood(kind uint16) bool {
 	switch kind {
-	case attrDontFragment, attrUsername, attrIntegrity, attrIntegritySHA256, attrRealm, attrNonce,
+	case attrDontFragment:
+		return udp.CanForbidFragments
+	case attrUsername, attrUserhash, attrRealm, attrNonce, attrPasswordAlgorithm, attrPasswordAlgorithms,
+		attrIntegrity, attrIntegritySHA256, attrErrorCode, attrUnknownAttributes, attrXORMappedAddress,
 		attrLifetime, attrChannelNumber, attrRequestedFamily, attrEvenPort, attrRequestedTransport,
 		attrReservationToken, attrPriority, attrUseCandidate:
 		return true

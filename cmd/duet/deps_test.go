@@ -15,8 +15,9 @@ const module = "github.com/duetcall/duet/"
 // CONTRIBUTING promise; cmd may import everything.
 var mayImport = map[string][]string{
 	"config":           {},
-	"relay":            {"config", "relay/peerpolicy"},
+	"relay":            {"config", "relay/peerpolicy", "relay/udp"},
 	"relay/peerpolicy": {"config"},
+	"relay/udp":        {},
 	"signaling":        {"config"},
 	"web":              {},
 }
