@@ -136,3 +136,8 @@ func expectNothing(t *testing.T, conn *net.UDPConn) {
 }
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// users is a table of one.
+func users(name string, password config.Secret) map[string]config.Secret {
+	return map[string]config.Secret{name: password}
+}
