@@ -16,9 +16,9 @@ func (s *shard) answer(packet []byte) {
 		return
 	}
 	code := errorCode(packet)
-	if nonce, ok := attribute(packet, attrNonce); ok && code == RefusedStaleNonce.Code() {
+	if nonce, ok := attribute(packet, attrNonce); ok && code == RefusedStaleNonce.Code() && !p.retried {
 		p.login.nonce = append(p.login.nonce[:0], nonce...)
-		p.retry = true
+		p.retry, p.retried = true, true
 		return
 	}
 	p.answered = true

@@ -30,9 +30,9 @@ type progress struct {
 	proved bool // the request is signed with the grant's key
 
 	// asked: the engine has the request. retry: its own nonce was stale, and it
-	// will be asked again. answered: so has been the client.
-	asked, retry, answered bool
-	refusal                Refusal // why allocate failed
+	// will be asked again, once. answered: so has been the client.
+	asked, retry, retried, answered bool
+	refusal                         Refusal // why allocate failed
 }
 
 // admit decides on the datagram of size bytes in buf, which is not media, and returns

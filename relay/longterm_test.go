@@ -175,13 +175,13 @@ func TestNonceOfAnotherClientIsNoGood(t *testing.T) {
 	first.do(stun.MethodRefresh)
 	request := stun.MustBuild(append([]stun.Setter{stun.TransactionID}, first.signed(stun.MethodAllocate, wantUDP)...)...)
 	answer := second.exchange(request) // the same bytes, from another port
-	second.want(answer, 401)
+	second.want(answer, 438)
 	if err := second.nonce.GetFrom(answer); err != nil || bytes.Equal(second.nonce, first.nonce) {
 		t.Fatalf("no nonce of its own: %v", err)
 	}
 	second.allocate()
 	second.nonce = stun.NewNonce("made up")
-	second.want(second.ask(second.signed(stun.MethodRefresh)...), 401)
+	second.want(second.ask(second.signed(stun.MethodRefresh)...), 438)
 	if stats := s.Stats(); stats.Refused[RefusedNonce] != 2 || stats.Allocations != 1 {
 		t.Errorf("%d refused for their nonce, %d allocations", stats.Refused[RefusedNonce], stats.Allocations)
 	}

@@ -163,6 +163,9 @@ func (s *server) run(ctx context.Context) error {
 		<-ctx.Done()
 		defer stopRelay()
 		s.log.Info("shutting down")
+		if s.relay != nil {
+			s.relay.Drain()
+		}
 		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		if err := s.signaling.Shutdown(deadline); err != nil {
