@@ -77,8 +77,7 @@ export async function startChromium({ lang = "en-US", trust, args = [] } = {}) {
   if (trust) {
     const store = join(profile, ".pki", "nssdb");
     mkdirSync(store, { recursive: true });
-    execFileSync("certutil", ["-N", "-d", `sql:${store}`, "--empty-password"]);
-    execFileSync("certutil", ["-A", "-d", `sql:${store}`, "-t", "C,,", "-n", "test", "-i", trust]);
+    trustIn(store, trust);
   }
   const browser = await puppeteer.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -116,13 +115,18 @@ const permissive = new WeakSet();
 
 /**
  * Starts Firefox with the same kind of devices.
+ * @param {{trust?: string, prefs?: Record<string, unknown>}} [options] trust: a PEM file of a CA
  * @returns {Promise<{browser: Browser, close: () => Promise<void>}>}
  */
-export async function startFirefox() {
+export async function startFirefox({ trust, prefs = {} } = {}) {
   const home = mkdtempSync(join(tmpdir(), "duet-firefox-"));
+  const profile = join(home, "profile");
+  mkdirSync(profile);
+  if (trust) trustIn(profile, trust);
   const browser = await puppeteer.launch({
     browser: "firefox",
     executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+    userDataDir: profile,
     env: { ...process.env, HOME: home },
     extraPrefsFirefox: {
       "media.navigator.streams.fake": true,
@@ -132,6 +136,7 @@ export async function startFirefox() {
       "media.autoplay.default": 0,
       "network.captive-portal-service.enabled": false,
       "network.connectivity-service.enabled": false,
+      ...prefs,
     },
   });
   permissive.add(browser);
@@ -142,6 +147,16 @@ export async function startFirefox() {
       rmSync(home, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/**
+ * Makes an NSS store that trusts a CA.
+ * @param {string} store a directory
+ * @param {string} ca a PEM file
+ */
+function trustIn(store, ca) {
+  execFileSync("certutil", ["-N", "-d", `sql:${store}`, "--empty-password"]);
+  execFileSync("certutil", ["-A", "-d", `sql:${store}`, "-t", "C,,", "-n", "test", "-i", ca]);
 }
 
 /**

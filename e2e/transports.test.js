@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { call, closePages, flows, open, startChromium, startDuet, state, viaRelay } from "./lab.js";
+import { call, closePages, flows, open, startChromium, startDuet, startFirefox, state, viaRelay } from "./lab.js";
 
 const host = "call.test";
 const port = "8443";
@@ -14,8 +14,8 @@ const port = "8443";
 let dir;
 /** @type {import("./lab.js").Duet} */
 let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
+/** @type {Record<string, Awaited<ReturnType<typeof startChromium>>>} */
+const started = {};
 
 before(async () => {
   dir = mkdtempSync(join(tmpdir(), "duet-tls-"));
@@ -26,14 +26,15 @@ before(async () => {
   run("openssl", "x509", "-req", "-in", at("request.pem"), "-copy_extensions", "copy", "-days", "2",
     "-CA", at("ca.pem"), "-CAkey", at("ca-key.pem"), "-CAcreateserial", "-out", at("cert.pem")); // prettier-ignore
   duet = await startDuet({ DUET_TLS_LISTEN: `192.168.77.10:${port}`, DUET_TLS_CERT: at("cert.pem"), DUET_TLS_KEY: at("key.pem") });
-  chromium = await startChromium({ trust: at("ca.pem"), args: [`--host-resolver-rules=MAP ${host} 192.168.77.10`] });
+  started.chromium = await startChromium({ trust: at("ca.pem"), args: [`--host-resolver-rules=MAP ${host} 192.168.77.10`] });
+  started.firefox = await startFirefox({ trust: at("ca.pem"), prefs: { "network.dns.forceResolve": "192.168.77.10" } });
 });
 afterEach(async () => {
   run("nft", "flush", "ruleset");
   await closePages();
 });
 after(async () => {
-  await chromium?.close();
+  for (const browser of Object.values(started)) await browser.close();
   await duet?.stop();
   rmSync(dir, { recursive: true, force: true });
 });
@@ -57,32 +58,41 @@ function block(...what) {
 
 test("the page comes over HTTPS, and the browser takes the certificate's name", async () => {
   assert.equal(duet.url, `https://${host}:${port}`);
-  const page = await open(chromium.browser, duet.url);
+  const page = await open(started.chromium.browser, duet.url);
   await state(page, "home");
   assert.ok(await page.evaluate(() => isSecureContext));
 });
 
-test("where UDP is blocked, the relay is reached over TCP", async () => {
-  block("udp dport 3478");
-  for (const page of await call(chromium.browser, duet.url, { room: "tcp", policy: "relay" })) {
-    const got = await flows(page);
-    assert.deepEqual([got.local, viaRelay(got.remote), got.relayProtocol], ["relay", true, "tcp"]);
-    assert.match(await page.$eval("#path", (path) => path.textContent), /relayed over TCP/);
-  }
-});
+for (const name of ["chromium", "firefox"]) {
+  /**
+   * Makes a call through the relay alone, and says over which transport it went.
+   * @param {string} room
+   */
+  const transports = async (room) => {
+    const used = [];
+    for (const page of await call(started[name].browser, duet.url, { room: `${room}-${name}`, policy: "relay" })) {
+      const got = await flows(page);
+      assert.deepEqual([got.local, viaRelay(got.remote)], ["relay", true]);
+      assert.match(await page.$eval("#path", (path) => path.textContent), new RegExp(`relayed over ${room}`, "i"));
+      used.push(got.relayProtocol);
+    }
+    return used;
+  };
 
-test("where only the page's own port is open, the call goes over it", async () => {
-  block("udp dport 3478", "tcp dport 3478");
-  for (const page of await call(chromium.browser, duet.url, { room: "tls", policy: "relay" })) {
-    const got = await flows(page);
-    assert.deepEqual([got.local, viaRelay(got.remote), got.relayProtocol], ["relay", true, "tls"]);
-    assert.match(await page.$eval("#path", (path) => path.textContent), /relayed over TLS/);
-  }
-});
+  test(`${name}: where UDP is blocked, the relay is reached over TCP`, async () => {
+    block("udp dport 3478");
+    assert.deepEqual(await transports("tcp"), ["tcp", "tcp"]);
+  });
+
+  test(`${name}: where only the page's own port is open, the call goes over it`, async () => {
+    block("udp dport 3478", "tcp dport 3478");
+    assert.deepEqual(await transports("tls"), ["tls", "tls"]);
+  });
+}
 
 test("the test page says for each transport whether it works", async () => {
   block("tcp dport 3478");
-  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  const page = await open(started.chromium.browser, `${duet.url}/trickle`);
   await state(page, "done");
   const cards = await page.$$eval('.verdict[data-check="turn"]', (all) => all.map((card) => ({ .../** @type {HTMLElement} */ (card).dataset })));
   const results = cards.map(({ url, result }) => `${/transport=(\w+)/.exec(url ?? "")?.[1]} ${url?.split(":")[0]} ${result}`);
