@@ -43,6 +43,11 @@ func TestValuesAreReadAsCoturnReadsThem(t *testing.T) {
 		{"external addresses", "external-ip=192.0.2.1/10.0.0.1\nexternal-ip=2001:db8::1", "external_ip", "192.0.2.1/10.0.0.1, 2001:db8::1"},
 		{"the image's detection", "external-ip=$(detect-external-ip)", "external_ip", ""},
 		{"unlimited", "user-quota=0", "user_quota", "0"},
+		{"a key", "user=ann:0xbc807ee29df3c9ffa736523fb2c4e8ee", "user ann", "0xbc807ee29df3c9ffa736523fb2c4e8ee"},
+		{"how long a nonce holds", "stale-nonce=300", "stale_nonce", "5m"},
+		{"that it does not hold for ever", "stale-nonce=0", "stale_nonce", ""},
+		{"how long an allocation may live", "max-allocate-lifetime=1200", "max_allocate_lifetime", "20m"},
+		{"but not for longer than an hour", "max-allocate-lifetime=86400", "max_allocate_lifetime", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, c := importText(t, tt.text)
@@ -95,7 +100,8 @@ func TestWhatWasUnsafeIsWarnedOf(t *testing.T) {
 		{"empty secret", lines("static-auth-secret=", "static-auth-secret=hold-on-to-this-secret"), "line 1: static_auth_secret is left out"},
 		{"second secret", lines("static-auth-secret=hold-on-to-this-secret", "static-auth-secret=mysecret"), "line 2: static-auth-secret is an example"},
 		{"password is the name", lines("user=anneliese:anneliese", "user-quota=12"), "is the user's name"},
-		{"hashed key", lines("user=ann:0xbc807ee29df3c9ffa736523fb2c4e8ee", "user=bob:correct horse", "user-quota=12"), "line 1: user: is left out"},
+		{"hashed key", lines("user=ann:0xbc807ee29df3c9ffa736523fb2c4e8ee", "user=bob:correct horse", "user-quota=12"), ""},
+		{"no key", lines("user=ann:0xbc807ee29df3c9ff", "user=bob:correct horse", "user-quota=12"), "line 1: user: is left out"},
 		{"no password", lines("user=ann", "user=bob:correct horse", "user-quota=12"), "line 1: user: is not name:password"},
 		{"loopback", lines("static-auth-secret=hold-on-to-this-secret", "allow-loopback-peers"), "line 2: allow-loopback-peers: "},
 		{"loopback allowed", lines("static-auth-secret=hold-on-to-this-secret", "allowed-peer-ip=127.0.0.1"), "reach 127.0.0.1"},

@@ -112,7 +112,7 @@ func coturnOptions() coturnTable {
 		{name: "oauth", fate: never, warn: true, why: "third-party authorization (RFC 7635), which browsers do not use, is not supported"},
 		{name: "server-name", valued: true, fate: never, why: "this belongs to oauth, which is not supported"},
 		{name: "secure-stun", fate: never, why: "binding requests are answered without a credential, as browsers send them"},
-		{name: "stale-nonce", free: true, fate: always, why: "a nonce always goes stale, within an hour; there is no key for the time"},
+		{name: "stale-nonce", free: true, take: (*coturnImport).takeStaleNonce, key: "turn.stale_nonce"},
 		{name: "check-origin-consistency", fate: never, why: "browsers send no ORIGIN to a relay"},
 
 		// How much they may use.
@@ -123,7 +123,7 @@ func coturnOptions() coturnTable {
 		{name: "total-quota", letter: 'Q', valued: true, key: "turn.total_quota"},
 		{name: "max-bps", letter: 's', valued: true, key: "turn.max_bps"},
 		{name: "bps-capacity", letter: 'B', valued: true, key: "turn.bps_capacity"},
-		{name: "max-allocate-lifetime", free: true, fate: later, why: "an allocation that is not refreshed lives an hour at most; there is no key for it"},
+		{name: "max-allocate-lifetime", free: true, take: (*coturnImport).takeLifetime, key: "turn.max_allocate_lifetime"},
 		{name: "max-allocate-timeout", valued: true, fate: never, why: "a request that is not finished holds nothing here"},
 		{name: "channel-lifetime", free: true, fate: never, why: fixed},
 		{name: "permission-lifetime", free: true, fate: never, why: fixed},
@@ -150,7 +150,7 @@ func coturnOptions() coturnTable {
 		{name: "stun-backward-compatibility", fate: never, why: discover},
 		{name: "response-origin-only-with-rfc5780", fate: always, why: discover},
 		{name: "no-software-attribute", fate: always, why: "answers do not name the software"},
-		{name: "software-attribute", fate: never, why: "answers do not name the software"},
+		{name: "software-attribute", fate: never, why: "answers do not name the software, unless [turn] software says what to name"},
 		{name: "respond-http-unsupported", fate: never, why: "the TLS port serves HTTP, too"},
 
 		// TLS.

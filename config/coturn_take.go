@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"net/netip"
 	"strings"
 	"unicode/utf8"
@@ -67,12 +69,18 @@ func (m *coturnImport) takeUser(s coturnSetting) {
 	case !ok:
 		m.warn(s.place, "user: is not name:password, and left out")
 		m.remark(never, s.place, "user: is not name:password")
-	case strings.HasPrefix(password, "0x"):
-		m.warn(s.place, "user: is left out, because it has a key in place of the password; give the password in [turn.users]")
-		m.remark(never, s.place, "user %s: has a key, a digest of the password; Duet needs the password itself", printable(name))
+	case strings.HasPrefix(password, "0x") && !isKey(password):
+		m.warn(s.place, "user: is left out, because what it has in place of the password is no key; turnadmin -k prints \"0x\" and 32 hex digits")
+		m.remark(never, s.place, "user %s: has neither a password nor a key", printable(name))
 	default:
 		m.putUser(s, name, password)
 	}
+}
+
+// isKey recognizes what turnadmin -k prints.
+func isKey(password string) bool {
+	key, err := hex.DecodeString(strings.TrimPrefix(password, "0x"))
+	return err == nil && len(key) == md5.Size
 }
 
 // putUser checks one user alone, as put does with other values.
@@ -97,7 +105,10 @@ func (m *coturnImport) putUser(s coturnSetting, name, password string) {
 	}
 	m.config.Turn.Users[name] = Secret(password)
 	m.users[name] = s.place
-	why := weak(password, 8)
+	why := ""
+	if !isKey(password) { // of a key, one cannot tell
+		why = weak(password, 8)
+	}
 	if password == name {
 		why = "the user's name"
 	}
@@ -144,6 +155,27 @@ func (m *coturnImport) takePeer(s coturnSetting) {
 		}
 	}
 	m.put(s, s.option.key, text)
+}
+
+// takeStaleNonce reads a time, or the bare flag, which is as long as ours.
+func (m *coturnImport) takeStaleNonce(s coturnSetting) {
+	switch s.bare() {
+	case "":
+		m.remark(always, s.place, "%s: a nonce goes stale after 10 minutes", s)
+	case "0":
+		m.remark(never, s.place, "%s: a nonce always goes stale; see stale_nonce", s)
+	default:
+		m.put(s, s.option.key, s.bare())
+	}
+}
+
+// takeLifetime reads a time, or the bare flag, which is as long as ours.
+func (m *coturnImport) takeLifetime(s coturnSetting) {
+	if s.bare() == "" {
+		m.remark(always, s.place, "%s: an allocation that is not refreshed lives an hour at most", s)
+		return
+	}
+	m.put(s, s.option.key, s.bare())
 }
 
 func (m *coturnImport) takeVerbose(s coturnSetting) {

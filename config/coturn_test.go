@@ -119,15 +119,15 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 			"oddities.conf",
 			map[string]string{
 				"realm": "talk example org", "listening_port": "3480", "level": "debug", "user_quota": "0", "total_quota": "100",
-				"user ann": "correct horse battery", "user carl": `a:b#"c\ # d`, "relay_ip": "[192.0.2.1]", "allowed_peer_ip": "[0.0.0.0/0]",
+				"user ann": "correct horse battery", "user bob": "0xbc807ee29df3c9ffa736523fb2c4e8ee", "user carl": `a:b#"c\ # d`, "relay_ip": "[192.0.2.1]", "allowed_peer_ip": "[0.0.0.0/0]",
 				"max_bps": "375000",
 			},
 			[]string{
-				"private addresses", "reach 127.0.0.1", "reach 169.254.169.254", "line 8: the password of user ann", "line 9: user: ", "line 10: user: ",
+				"private addresses", "reach 127.0.0.1", "reach 169.254.169.254", "line 8: the password of user ann", "line 10: user: ",
 				"line 14: min_port", "line 15: max_port", `line 16: listning-ip: .*"listening-ip"`, "line 18: relay_ip", "line 19: external_ip",
 				"line 20: no-multicast-peers", "line 21: denied_peer_ip", "line 23: rest-api-separator", "line 24: cli-password",
 			},
-			"14 11",
+			"15 10",
 		},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
