@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/duetcall/duet/relay/tcp"
 )
 
 // How many connections there may be: in all, and from one source, which is an IPv4
@@ -14,6 +16,10 @@ const (
 	maxStreams          = 4096
 	maxStreamsPerSource = 128
 )
+
+// unackedTimeout is how long a client may acknowledge nothing, as one that has lost its
+// network does.
+const unackedTimeout = 30 * time.Second
 
 // sendBuffer bounds what the kernel holds for a client that does not read.
 const sendBuffer = 256 << 10
@@ -118,9 +124,10 @@ func tune(conn net.Conn) {
 	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = inner.NetConn()
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer)
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
+	if connection, ok := conn.(*net.TCPConn); ok {
+		_ = connection.SetWriteBuffer(sendBuffer)
+		_ = tcp.SetUserTimeout(connection, unackedTimeout)
+		_ = connection.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
 }
 
