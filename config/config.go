@@ -112,9 +112,13 @@ type Turn struct {
 	// one IPv6. Empty: those of ListeningIP, else of the default route.
 	RelayIP []netip.Addr `toml:"relay_ip"`
 	// ExternalIP is what clients and peers see in place of the relay's own
-	// addresses: "auto", or an address, or "public/private". The empty list means
-	// that the relay's own addresses are the ones to see.
+	// addresses: "auto", or an address, or "public/private", or "dns:name" in place
+	// of a public address. The empty list means that the relay's own addresses are
+	// the ones to see.
 	ExternalIP ExternalIPs `toml:"external_ip"`
+	// STUNServers tell the relay its address behind a NAT, when ExternalIP is
+	// "auto", and check it when it is not. Empty: nobody is asked.
+	STUNServers []STUNServer `toml:"stun_servers"`
 	// MinPort and MaxPort bound the relay ports, both included.
 	MinPort int `toml:"min_port"`
 	MaxPort int `toml:"max_port"`

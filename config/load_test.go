@@ -196,11 +196,11 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 		},
 		{
 			"external address", "[turn]\nexternal_ip = 'example.org'",
-			`turnserver.toml:2:15: turn.external_ip: "example.org" is not "auto", an IP address, "public/private" or a list of these`,
+			`turnserver.toml:2:15: turn.external_ip: "example.org" is not "auto", an IP address, "public/private", "dns:name" or a list of these; did you mean "dns:example.org"?`,
 		},
 		{
 			"auto mistyped", "[turn]\nexternal_ip = 'Auto'",
-			`turnserver.toml:2:15: turn.external_ip: "Auto" is not "auto", an IP address, "public/private" or a list of these; did you mean "auto"?`,
+			`turnserver.toml:2:15: turn.external_ip: "Auto" is not "auto", an IP address, "public/private", "dns:name" or a list of these; did you mean "auto"?`,
 		},
 		{
 			"auto among addresses", "[turn]\nexternal_ip = ['auto', '192.0.2.1']",
@@ -220,7 +220,27 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 		},
 		{
 			"number for an external address", "[turn]\nexternal_ip = ['192.0.2.1', 4]",
-			`turnserver.toml:2:29: turn.external_ip[1]: the number 4 is not "auto", an IP address, "public/private" or a list of these; write "4"`,
+			`turnserver.toml:2:29: turn.external_ip[1]: the number 4 is not "auto", an IP address, "public/private", "dns:name" or a list of these; write "4"`,
+		},
+		{
+			"external name that is none", "[turn]\nexternal_ip = 'dns:192.0.2.1'",
+			`turnserver.toml:2:15: turn.external_ip: "dns:192.0.2.1" is not "auto", an IP address, "public/private", "dns:name" or a list of these`,
+		},
+		{
+			"name beside an address", "[turn]\nexternal_ip = ['dns:example.org', '2001:db8::1']",
+			`turnserver.toml:2:35: turn.external_ip[1]: "2001:db8::1" is a second public address for the same local ones; write "public/private" to say which is which`,
+		},
+		{
+			"STUN server of another kind", "[turn]\nstun_servers = ['stuns:stun.example.org:5349']",
+			`turnserver.toml:2:17: turn.stun_servers[0]: "stuns:stun.example.org:5349" is not a STUN server, "host:port"`,
+		},
+		{
+			"STUN server on no port", "[turn]\nstun_servers = ['stun:example.org:0']",
+			`turnserver.toml:2:17: turn.stun_servers[0]: "stun:example.org:0" is not a STUN server, "host:port"`,
+		},
+		{
+			"STUN server twice", "[turn]\nstun_servers = ['example.org', 'stun:example.org:3478']",
+			`turnserver.toml:2:32: turn.stun_servers[1]: "example.org:3478" is listed twice`,
 		},
 		{
 			"prefix too long", "[turn]\ndenied_peer_ip = ['10.0.0.0/33']",
@@ -435,7 +455,8 @@ signaling.grace = """1h30m"""
 [turn]
 enabled = false
 listening_ip = ["10.0.0.1", '::ffff:10.0.0.2']
-external_ip = ["192.0.2.1/10.0.0.1", "2001:db8::1"]
+external_ip = ["192.0.2.1/10.0.0.1", "2001:db8::1", "dns:turn.example.org/10.0.0.2"]
+stun_servers = ["stun.example.org:19302", "stun:stun.example.net", "[2001:db8::2]:3479", "2001:db8::3"]
 denied_peer_ip = ["10.0.0.1", "10.0.0.0/8", "10.0.0.1-10.0.0.9", "::ffff:172.16.0.0/108", "fd00::/8"]
 [turn.users]
 ann = "pass"
@@ -454,7 +475,8 @@ ann = "pass"
 		{"grace", c.Signaling.Grace, `1h30m`},
 		{"enabled", c.Turn.Enabled, `false`},
 		{"listening_ip", c.Turn.ListeningIP, `[10.0.0.1 10.0.0.2]`},
-		{"external_ip", c.Turn.ExternalIP, `192.0.2.1/10.0.0.1, 2001:db8::1`},
+		{"external_ip", c.Turn.ExternalIP, `192.0.2.1/10.0.0.1, 2001:db8::1, dns:turn.example.org/10.0.0.2`},
+		{"stun_servers", c.Turn.STUNServers, `[stun.example.org:19302 stun.example.net:3478 [2001:db8::2]:3479 [2001:db8::3]:3478]`},
 		{"denied_peer_ip", c.Turn.DeniedPeerIP, `[10.0.0.1 10.0.0.0/8 10.0.0.1-10.0.0.9 172.16.0.0/12 fd00::/8]`},
 		{"ann", c.Turn.Users["ann"].Reveal(), `pass`},
 		{"bob", c.Turn.Users["Bob é"].Reveal(), `word`},

@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // textWanted says what a string must be to become the type that target points to.
@@ -24,7 +26,9 @@ func textWanted(target any) string {
 	case *IPRange:
 		return `an IP address, a CIDR prefix or "first-last"`
 	case *ExternalIPs:
-		return `"auto", an IP address, "public/private" or a list of these`
+		return `"auto", an IP address, "public/private", "dns:name" or a list of these`
+	case *STUNServer:
+		return `a STUN server, "host:port"`
 	}
 	return ""
 }
@@ -56,8 +60,10 @@ func parseText(target any, text string) (hint string, ok bool) {
 		if pair, ok = parseExternal(text); ok {
 			v.Pairs = append(v.Pairs, pair)
 		} else {
-			hint = didYouMean(text, []string{"auto"})
+			hint = externalHint(text)
 		}
+	case *STUNServer:
+		*v, ok = parseSTUNServer(text)
 	}
 	return hint, ok
 }
@@ -122,11 +128,46 @@ func parseRange(text string) (r IPRange, hint string, ok bool) {
 
 func parseExternal(text string) (e ExternalIP, ok bool) {
 	public, private, isPair := strings.Cut(text, "/")
-	if e.Public, ok = parseAddr(public); !ok {
-		return ExternalIP{}, false
+	if name, isName := strings.CutPrefix(public, dnsPrefix); isName {
+		e.Name, ok = name, isHostName(name)
+	} else {
+		e.Public, ok = parseAddr(public)
 	}
-	if isPair {
+	if ok && isPair {
 		e.Private, ok = parseAddr(private)
 	}
 	return e, ok
+}
+
+func externalHint(text string) string {
+	if hint := didYouMean(text, []string{"auto"}); hint != "" {
+		return hint
+	}
+	if name, _, _ := strings.Cut(text, "/"); isHostName(name) && strings.Contains(name, ".") {
+		return fmt.Sprintf("did you mean %s?", quote(dnsPrefix+text))
+	}
+	return ""
+}
+
+// isHostName reports whether name may be a host's, and is no address.
+func isHostName(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err != nil && validHost(name) && len(name) <= maxHostName && strings.ContainsFunc(name, unicode.IsLetter)
+}
+
+// parseSTUNServer reads "host:port", or a stun URI (RFC 7064).
+func parseSTUNServer(text string) (s STUNServer, ok bool) {
+	s = STUNServer{Host: strings.TrimPrefix(text, "stun:"), Port: DefaultSTUNPort}
+	if host, port, err := net.SplitHostPort(s.Host); err == nil {
+		if s.Port, err = strconv.Atoi(port); err != nil || s.Port < 1 || s.Port > maxPort {
+			return STUNServer{}, false
+		}
+		s.Host = host
+	} else if bare, bracketed := strings.CutPrefix(s.Host, "["); bracketed {
+		s.Host = strings.TrimSuffix(bare, "]")
+	}
+	if _, isAddr := parseAddr(s.Host); !isAddr && !isHostName(s.Host) {
+		return STUNServer{}, false
+	}
+	return s, true
 }

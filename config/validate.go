@@ -21,6 +21,8 @@ const (
 	maxSoftware              = 127 // characters (RFC 8489 section 14.14)
 	maxPeers                 = 1024
 	maxRate                  = 1_000_000
+	maxSTUNServers           = 8
+	maxHostName              = 253 // characters, as DNS has it
 	maxUserName              = 508 // bytes: USERNAME has fewer than 509 (RFC 8489 section 14.3)
 )
 
@@ -84,6 +86,7 @@ func (f *findings) turn(t Turn) {
 	f.addresses("turn.relay_ip", t.RelayIP)
 	f.onePerFamily("turn.relay_ip", t.RelayIP)
 	f.external(t.ExternalIP)
+	f.stunServers(t.STUNServers)
 	f.secret("turn.static_auth_secret", t.StaticAuthSecret)
 	f.secret("turn.static_auth_secret_previous", t.StaticAuthSecretPrevious)
 	f.atLeast("turn.credential_ttl", t.CredentialTTL, Duration(1e9)) // the expiry in a credential counts seconds
@@ -193,14 +196,31 @@ func (f *findings) external(e ExternalIPs) {
 				f.add(fmt.Sprintf("%q cannot be the address of a relay", addr), "", at)
 			}
 		}
-		if pair.Private.IsValid() && pair.Private.BitLen() != pair.Public.BitLen() {
+		sides := []local{{pair.Private, max(pair.Private.BitLen(), pair.Public.BitLen())}}
+		if pair.Name != "" && !pair.Private.IsValid() {
+			sides = []local{{bits: 32}, {bits: 128}} // a name may have addresses of both families
+		}
+		if pair.Private.IsValid() && pair.Public.IsValid() && pair.Private.BitLen() != pair.Public.BitLen() {
 			f.add(fmt.Sprintf("%q pairs %s with %s", pair, family(pair.Public), family(pair.Private)), "both must be of one family", at)
 		}
-		side := local{pair.Private, pair.Public.BitLen()}
-		if seen[side] {
+		if slices.ContainsFunc(sides, func(side local) bool { return seen[side] }) {
 			f.add(fmt.Sprintf("%q is a second public address for the same local ones", pair), `write "public/private" to say which is which`, at)
 		}
-		seen[side] = true
+		for _, side := range sides {
+			seen[side] = true
+		}
+	}
+}
+
+func (f *findings) stunServers(servers []STUNServer) {
+	const key = "turn.stun_servers"
+	if len(servers) > maxSTUNServers {
+		f.add(fmt.Sprintf("lists %d servers, %d are the most", len(servers), maxSTUNServers), "two or three do", key)
+	}
+	for i, server := range servers {
+		if slices.Contains(servers[:i], server) {
+			f.add(fmt.Sprintf("%s is listed twice", quote(server.String())), "", elementKey(key, i))
+		}
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -113,16 +115,38 @@ func (e ExternalIPs) items() []string {
 
 // ExternalIP maps the relay's local address to the one that the world sees.
 type ExternalIP struct {
+	// Public is that address, unless Name is set.
 	Public netip.Addr
-	// Private is the local address that Public stands for. The zero Addr
-	// means every local address of Public's family.
+	// Private is the local address that Public or Name stands for. The zero Addr
+	// means every local address: of Public's family, or of both.
 	Private netip.Addr
+	// Name is the host whose addresses are the public ones.
+	Name string
 }
 
-// String writes the address, or "public/private".
+// dnsPrefix marks a name among addresses.
+const dnsPrefix = "dns:"
+
+// String writes "public", "public/private" or "dns:name/private".
 func (e ExternalIP) String() string {
-	if !e.Private.IsValid() {
-		return e.Public.String()
+	public := dnsPrefix + e.Name
+	if e.Name == "" {
+		public = e.Public.String()
 	}
-	return fmt.Sprintf("%s/%s", e.Public, e.Private)
+	if !e.Private.IsValid() {
+		return public
+	}
+	return fmt.Sprintf("%s/%s", public, e.Private)
 }
+
+// STUNServer is a server that answers Binding requests over UDP.
+type STUNServer struct {
+	Host string // a name or an address
+	Port int
+}
+
+// DefaultSTUNPort is that of RFC 8489 section 18.6.
+const DefaultSTUNPort = 3478
+
+// String writes "host:port".
+func (s STUNServer) String() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }

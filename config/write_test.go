@@ -56,8 +56,11 @@ func full() Config {
 			ListeningIP:   []netip.Addr{addr("10.0.0.1"), addr("::1")},
 			ListeningPort: 443,
 			RelayIP:       []netip.Addr{addr("10.0.0.1")},
-			ExternalIP:    ExternalIPs{Pairs: []ExternalIP{{addr("192.0.2.1"), addr("10.0.0.1")}, {Public: addr("2001:db8::1")}}},
-			MinPort:       1000, MaxPort: 2000,
+			ExternalIP: ExternalIPs{Pairs: []ExternalIP{
+				{Public: addr("192.0.2.1"), Private: addr("10.0.0.1")}, {Public: addr("2001:db8::1")}, {Name: "turn.example.org", Private: addr("10.0.0.2")},
+			}},
+			STUNServers: []STUNServer{{"stun.example.org", 3478}, {"2001:db8::2", 19302}},
+			MinPort:     1000, MaxPort: 2000,
 			Users:            map[string]Secret{"ann": hidden, "b \"é\" \u200b.": hidden},
 			StaticAuthSecret: hidden, StaticAuthSecretPrevious: hidden,
 			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2, MaxBytesPerSecond: 3, TotalBytesPerSecond: 4,

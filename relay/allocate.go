@@ -34,7 +34,8 @@ func (s *shard) newAllocation() (*allocation, Refusal) {
 		}
 	}
 	family := server.family(p.family)
-	conn, err := family.open(p.wish, p.began)
+	at := server.standing.Load().mapping(family.v4)
+	conn, err := family.open(at.local, p.wish, p.began)
 	if err != nil {
 		server.quota.release(p.grant.user)
 		if p.wish == portPair {
@@ -42,7 +43,7 @@ func (s *shard) newAllocation() (*allocation, Refusal) {
 		}
 		return nil, RefusedNoPort
 	}
-	a := s.relayOn(family, conn)
+	a := s.relayOn(family, at, conn)
 	if p.wish == portPair {
 		a.token = server.reservations.keep(reservation{
 			user:    p.grant.user,
@@ -61,16 +62,17 @@ func (s *shard) claimReservation() (*allocation, Refusal) {
 	if !ok {
 		return nil, RefusedReservation
 	}
-	conn, err := claimed.family.openReserved(claimed.port)
+	at := server.standing.Load().mapping(claimed.family.v4)
+	conn, err := claimed.family.openReserved(at.local, claimed.port)
 	if err != nil {
 		server.quota.release(p.grant.user)
 		return nil, RefusedReservation
 	}
-	return s.relayOn(claimed.family, conn), accepted
+	return s.relayOn(claimed.family, at, conn), accepted
 }
 
 // relayOn makes an allocation of a bound socket; port and quota are taken.
-func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
+func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocation {
 	p, server := &s.pending, s.server
 	if p.dontFragment {
 		// For ChannelData, too. Should it fail, DF is set on what fits all the same.
@@ -79,6 +81,7 @@ func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
 	a := &allocation{
 		shard:     s,
 		family:    family,
+		at:        at,
 		user:      p.grant.user,
 		client:    p.client,
 		local:     addrPort(conn.LocalAddr()),
@@ -89,7 +92,9 @@ func (s *shard) relayOn(family *family, conn *net.UDPConn) *allocation {
 	a.routes.Store(noRoutes)
 	a.up.bucket.bytesPerSecond = server.maxBytesPerSecond
 	a.down.bucket.bytesPerSecond = server.maxBytesPerSecond
-	a.relayed = netip.AddrPortFrom(family.external, a.local.Port())
+	a.relayed = netip.AddrPortFrom(at.external, a.local.Port())
+	family.mapped[a.local.Port()-family.first].Store(at)
+	at.live.Add(1)
 	a.deadline.Store(p.began.Add(p.grantedLifetime(server.maxLifetime)).UnixNano())
 	server.relays.Add(3) // ReadFrom's end, readPeers' and Close's
 	server.stats.live.Add(1)

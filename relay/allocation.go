@@ -24,6 +24,7 @@ const (
 type allocation struct {
 	shard   *shard
 	family  *family
+	at      *mapping
 	user    user
 	client  netip.AddrPort
 	local   netip.AddrPort // of the socket
@@ -96,6 +97,7 @@ func (a *allocation) Close() error {
 		defer a.shard.server.relays.Done()
 		a.socket.close()
 		a.family.ports.put(a.local.Port())
+		a.at.live.Add(-1)
 		a.shard.server.quota.release(a.user)
 		a.shard.server.stats.live.Add(-1)
 		a.shard.clients.drop(a)

@@ -5,33 +5,37 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// family is the relay in one address family: its address and its ports.
+// family is the relay in one address family: its ports, and who has them.
 type family struct {
-	local, external netip.Addr
-	first, last     uint16 // relay ports
-	ports           *portPool
+	v4          bool
+	first, last uint16 // relay ports
+	ports       *portPool
+	// mapped has the mapping of the allocation that a port had last: what others know
+	// that port by. Packets read it, new allocations write it.
+	mapped []atomic.Pointer[mapping]
 }
 
-func newFamily(address Address, minPort, maxPort int) *family {
+func newFamily(v4 bool, minPort, maxPort int) *family {
 	return &family{
-		local:    address.Relay,
-		external: address.External,
-		first:    uint16(minPort),
-		last:     uint16(maxPort),
-		ports:    newPortPool(minPort, maxPort),
+		v4:     v4,
+		first:  uint16(minPort),
+		last:   uint16(maxPort),
+		ports:  newPortPool(minPort, maxPort),
+		mapped: make([]atomic.Pointer[mapping], maxPort-minPort+1),
 	}
 }
 
 // open binds a relay socket to a port that nobody else has. Naming the port,
 // and not sharing it, is what keeps two allocations apart. Of a pair the odd port
 // is only tried, and stays taken.
-func (f *family) open(wish portWish, now time.Time) (conn *net.UDPConn, err error) {
+func (f *family) open(local netip.Addr, wish portWish, now time.Time) (conn *net.UDPConn, err error) {
 	err = f.ports.take(wish, now, func(port uint16) error {
-		if conn, err = f.bind(port); err == nil && wish == portPair && port%2 == 1 {
+		if conn, err = f.bind(local, port); err == nil && wish == portPair && port%2 == 1 {
 			return conn.Close()
 		}
 		return err
@@ -40,16 +44,16 @@ func (f *family) open(wish portWish, now time.Time) (conn *net.UDPConn, err erro
 }
 
 // openReserved binds a port that is taken already.
-func (f *family) openReserved(port uint16) (*net.UDPConn, error) {
-	conn, err := f.bind(port)
+func (f *family) openReserved(local netip.Addr, port uint16) (*net.UDPConn, error) {
+	conn, err := f.bind(local, port)
 	if err != nil {
 		f.ports.put(port)
 	}
 	return conn, err
 }
 
-func (f *family) bind(port uint16) (*net.UDPConn, error) {
-	conn, err := net.ListenUDP(f.network(), udpAddr(netip.AddrPortFrom(f.local, port)))
+func (f *family) bind(local netip.Addr, port uint16) (*net.UDPConn, error) {
+	conn, err := net.ListenUDP(network(local), udpAddr(netip.AddrPortFrom(local, port)))
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
 		return nil, errPortTaken
 	}
@@ -62,17 +66,17 @@ func (f *family) bind(port uint16) (*net.UDPConn, error) {
 	return conn, nil
 }
 
-// probe finds out whether the address is this machine's at all.
-func (f *family) probe() error {
-	conn, err := net.ListenUDP(f.network(), udpAddr(netip.AddrPortFrom(f.local, 0)))
+// usable finds out whether an address is this machine's at all.
+func usable(local netip.Addr) error {
+	conn, err := net.ListenUDP(network(local), udpAddr(netip.AddrPortFrom(local, 0)))
 	if err != nil {
-		return fmt.Errorf("relaying on %s: %w; set [turn] relay_ip to an address of this machine", f.local, cause(err))
+		return fmt.Errorf("relaying on %s: %w; set [turn] relay_ip to an address of this machine", local, cause(err))
 	}
 	return conn.Close()
 }
 
-func (f *family) network() string {
-	if f.local.Is4() {
+func network(addr netip.Addr) string {
+	if addr.Is4() {
 		return "udp4"
 	}
 	return "udp6"
@@ -82,8 +86,8 @@ func (f *family) network() string {
 // reached at the local address that it stands for: few NATs send back inside what
 // came from inside.
 func (f *family) toLocal(peer netip.AddrPort) netip.AddrPort {
-	if peer.Addr() == f.external && f.relays(peer.Port()) {
-		return netip.AddrPortFrom(f.local, peer.Port())
+	if m := f.mapping(peer.Port()); m != nil && m.external == peer.Addr() {
+		return netip.AddrPortFrom(m.local, peer.Port())
 	}
 	return peer
 }
@@ -91,13 +95,19 @@ func (f *family) toLocal(peer netip.AddrPort) netip.AddrPort {
 // toRelayed undoes toLocal: what comes from a relay socket of ours comes from
 // its relayed address, which is the one that permissions name.
 func (f *family) toRelayed(source netip.AddrPort) netip.AddrPort {
-	if source.Addr() == f.local && f.relays(source.Port()) {
-		return netip.AddrPortFrom(f.external, source.Port())
+	if m := f.mapping(source.Port()); m != nil && m.local == source.Addr() {
+		return netip.AddrPortFrom(m.external, source.Port())
 	}
 	return source
 }
 
-func (f *family) relays(port uint16) bool { return f.first <= port && port <= f.last }
+// mapping returns that of a relay port, nil if no allocation ever had it.
+func (f *family) mapping(port uint16) *mapping {
+	if port < f.first || port > f.last {
+		return nil
+	}
+	return f.mapped[port-f.first].Load()
+}
 
 // cause strips what the caller's own words say already.
 func cause(err error) error {

@@ -3,6 +3,8 @@ package relay
 import (
 	"net/netip"
 	"time"
+
+	"github.com/duetcall/duet/relay/peerpolicy"
 )
 
 // forward relays a client's ChannelData or Send indication to the peer. It runs on
@@ -66,8 +68,9 @@ type direction struct {
 	relayed counter // packets that got through, and the bytes of their data
 	bucket  bucket  // max_bps
 
-	// judged is the peer that was judged last, verdict what came of it.
+	// judged is the peer that was judged last, by policy; verdict what came of it.
 	judged  netip.AddrPort
+	policy  *peerpolicy.Policy
 	verdict Drop
 
 	_ cacheLine // the other direction is another goroutine's
@@ -80,13 +83,14 @@ type cacheLine [128]byte
 // judge asks the peer policy, the port included: a permission covers all ports of an
 // address. The policy has the last word on each packet, whatever the routes say.
 func (a *allocation) judge(d *direction, peer netip.AddrPort) Drop {
-	if peer == d.judged {
+	policy := a.shard.server.standing.Load().policy
+	if peer == d.judged && policy == d.policy {
 		return d.verdict
 	}
-	d.judged, d.verdict = peer, kept
+	d.judged, d.policy, d.verdict = peer, policy, kept
 	if peer.Addr().Is4() != a.local.Addr().Is4() {
 		d.verdict = DropFamily
-	} else if allowed, _ := a.shard.server.policy.Peer(peer); !allowed {
+	} else if allowed, _ := policy.Peer(peer); !allowed {
 		d.verdict = DropPeer
 	}
 	return d.verdict

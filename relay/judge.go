@@ -91,14 +91,15 @@ func (s *shard) judgePeers() Refusal {
 	if len(peers) == 0 {
 		return RefusedMalformed
 	}
+	policy := s.server.standing.Load().policy
 	for _, peer := range peers {
 		if peer.Addr().Is4() != p.allocation.local.Addr().Is4() {
 			return RefusedPeerFamily
 		}
-		allowed, rule := s.server.policy.Peer(peer)
+		allowed, rule := policy.Peer(peer)
 		if p.method == methodCreatePermission {
 			// The port is ignored here, and may be anything.
-			allowed, rule = s.server.policy.Address(peer.Addr())
+			allowed, rule = policy.Address(peer.Addr())
 		}
 		if !allowed {
 			s.server.log.peerRefused(p.client, p.grant.user, peer, rule)

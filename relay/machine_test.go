@@ -71,13 +71,13 @@ func TestAddresses(t *testing.T) {
 		}},
 		{name: "nothing at all", machine: machine{}, err: "set [turn] relay_ip"},
 		{name: "external address of the default route", machine: lan, cfg: config.Turn{ExternalIP: pairs("203.0.113.10")}, want: []Address{
-			{Relay: mustAddr("192.168.1.5"), External: mustAddr("203.0.113.10"), How: "set in external_ip", Warning: "people outside this network can't reach 203.0.113.10: set external_ip, or forward the port and the relay ports to it"},
+			{Relay: mustAddr("192.168.1.5"), External: mustAddr("203.0.113.10"), How: "set in external_ip, relaying from 192.168.1.5", Warning: "people outside this network can't reach 203.0.113.10: set external_ip, or forward the port and the relay ports to it"},
 		}},
 		{name: "public/private chooses the interface", machine: lan, cfg: config.Turn{ExternalIP: pairs("9.9.9.9/10.0.0.5")}, want: []Address{
-			{Relay: mustAddr("10.0.0.5"), External: mustAddr("9.9.9.9"), How: "set in external_ip"},
+			{Relay: mustAddr("10.0.0.5"), External: mustAddr("9.9.9.9"), How: "set in external_ip, relaying from 10.0.0.5"},
 		}},
 		{name: "one pair of several fits", machine: lan, cfg: config.Turn{ExternalIP: pairs("9.9.9.8/10.9.9.9", "9.9.9.9/10.0.0.5"), RelayIP: addrs("10.0.0.5")}, want: []Address{
-			{Relay: mustAddr("10.0.0.5"), External: mustAddr("9.9.9.9"), How: "set in external_ip"},
+			{Relay: mustAddr("10.0.0.5"), External: mustAddr("9.9.9.9"), How: "set in external_ip, relaying from 10.0.0.5"},
 		}},
 		{name: "pair for another address", machine: lan, cfg: config.Turn{ExternalIP: pairs("9.9.9.9/10.0.0.6"), RelayIP: addrs("10.0.0.5")}, err: "external_ip 9.9.9.9/10.0.0.6: the relay's address is 10.0.0.5"},
 		{name: "IPv6 external without IPv6", machine: machine{interfaces: lan.interfaces[2:3]}, cfg: config.Turn{ExternalIP: pairs("2a00::1")}, err: "external_ip 2a00::1: there is no local address"},
@@ -92,7 +92,11 @@ func TestAddresses(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, err := resolve(row.cfg, row.machine)
+			places, err := row.machine.places(row.cfg)
+			var got []Address
+			for _, at := range places {
+				got = append(got, at.describe(row.cfg, heard{}, heard{}))
+			}
 			if row.err != "" {
 				if err == nil || !strings.Contains(err.Error(), row.err) {
 					t.Fatalf("error %v, want %q", err, row.err)

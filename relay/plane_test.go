@@ -204,14 +204,16 @@ func newMedia(tb testing.TB, channels int) *media {
 	m := &media{client: open(), peer: open()}
 	m.clientAt, m.peerAt = addrPort(m.client.LocalAddr()), addrPort(m.peer.LocalAddr())
 	listening, relaying := open(), open()
-	m.s = &Server{stats: &counters{}, policy: newTestPolicy(addr)}
+	m.s = &Server{stats: &counters{}}
+	policy := newTestPolicy(addr)
+	m.s.standing.Store(&standing{policy: policy})
 	began := time.Now()
 	m.s.clock = func() time.Duration { return time.Since(began) }
 	m.s.capacityUp.bytesPerSecond, m.s.capacityDown.bytesPerSecond = 1<<40, 1<<40
 	shard := &shard{server: m.s, socket: newSocket(listening), clients: newClientTable()}
 	m.a = &allocation{
 		shard: shard, client: m.clientAt, local: addrPort(relaying.LocalAddr()), socket: newSocket(relaying),
-		family: newFamily(Address{Relay: addr, External: addr}, 20000, 20001),
+		family: newFamily(true, 20000, 20001),
 	}
 	m.a.up.bucket.bytesPerSecond, m.a.down.bucket.bytesPerSecond = 1<<40, 1<<40
 	routes := noRoutes
@@ -227,6 +229,7 @@ func newMedia(tb testing.TB, channels int) *media {
 	shard.clients.put(m.a)
 	// The peer is on a port outside the relay ports, which the policy would refuse.
 	m.a.up.judged, m.a.down.judged = m.peerAt, m.peerAt
+	m.a.up.policy, m.a.down.policy = policy, policy
 	return m
 }
 

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/duetcall/duet/config"
-	"github.com/duetcall/duet/relay/peerpolicy"
 )
 
 // Options are what the relay needs beside its section of the file.
@@ -22,6 +20,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock that credentials are minted and checked by; nil is time.Now.
 	Now func() time.Time
+
+	follower func(*follower) // for tests: another world
 }
 
 // Server is the relay: its sockets from New on, its packets while Run runs.
@@ -34,7 +34,6 @@ type Server struct {
 	nonces *nonces
 	limits *limits
 	ttl    time.Duration
-	policy *peerpolicy.Policy
 	quota  *quota
 	// What an allocation may have, and how long it may live without a Refresh.
 	maxPermissions, maxChannels int
@@ -50,7 +49,8 @@ type Server struct {
 	buffers                  packetBuffers
 
 	families  []*family // IPv4 first
-	addresses []Address
+	follower  *follower // New's, then Run's
+	standing  atomic.Pointer[standing]
 	shards    []*shard // of the UDP sockets
 	listeners []net.Listener
 	streams   *streams
@@ -61,8 +61,8 @@ type Server struct {
 	readers, relays sync.WaitGroup
 }
 
-// New resolves the relay's addresses and binds its sockets. Its errors name the
-// key to change. The sockets are closed when Run returns.
+// New finds the relay's addresses, which takes three seconds at most, and binds its
+// sockets. Its errors name the key to change. The sockets are closed when Run returns.
 func New(cfg config.Turn, opts Options) (*Server, error) {
 	if cfg.StaticAuthSecret == "" {
 		cfg.StaticAuthSecret = randomSecret()
@@ -92,28 +92,28 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if err := s.open(cfg, inspect()); err != nil {
+	s.follower = newFollower(cfg, s.log.Logger)
+	if opts.follower != nil {
+		opts.follower(s.follower)
+	}
+	if err := s.open(cfg); err != nil {
 		s.closeSockets()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Server) open(cfg config.Turn, m machine) error {
+func (s *Server) open(cfg config.Turn) error {
 	if cfg.MinPort < 1 || cfg.MaxPort > 65535 || cfg.MinPort > cfg.MaxPort {
 		return fmt.Errorf("relay ports %d to %d: want 1 <= min_port <= max_port <= 65535; correct [turn] min_port and max_port",
 			cfg.MinPort, cfg.MaxPort)
 	}
-	addresses, err := resolve(cfg, m)
+	m, err := s.follower.start()
 	if err != nil {
 		return err
 	}
-	for _, address := range addresses {
-		family := newFamily(address, cfg.MinPort, cfg.MaxPort)
-		if err := family.probe(); err != nil {
-			return err
-		}
-		s.families = append(s.families, family)
+	for _, at := range s.follower.followed {
+		s.families = append(s.families, newFamily(at.addr.Is4(), cfg.MinPort, cfg.MaxPort))
 	}
 	if err := s.listen(cfg); err != nil {
 		return err
@@ -123,53 +123,8 @@ func (s *Server) open(cfg config.Turn, m machine) error {
 			return err
 		}
 	}
-	for _, address := range addresses {
-		s.addresses = append(s.addresses, s.withListener(address))
-	}
-	s.policy = peerpolicy.New(s.peerConfig(cfg, m))
+	s.publish(cfg, s.follower.addresses(), m)
 	return nil
-}
-
-// peerConfig tells the peer policy who we are.
-func (s *Server) peerConfig(cfg config.Turn, m machine) peerpolicy.Config {
-	policy := peerpolicy.Config{
-		Allowed: cfg.AllowedPeerIP,
-		Denied:  cfg.DeniedPeerIP,
-		MinPort: uint16(cfg.MinPort),
-		MaxPort: uint16(cfg.MaxPort),
-	}
-	for _, address := range s.addresses {
-		policy.Relayed = append(policy.Relayed, address.External)
-		policy.Own = append(policy.Own, address.Relay)
-		if address.lan.IsValid() {
-			policy.LAN = append(policy.LAN, address.lan)
-		}
-	}
-	for _, pair := range cfg.ExternalIP.Pairs {
-		policy.Own = append(policy.Own, pair.Public.Unmap())
-	}
-	for _, shard := range s.shards {
-		policy.Own = append(policy.Own, addrPort(shard.local).Addr())
-	}
-	for _, iface := range m.interfaces {
-		policy.Own = append(policy.Own, iface.prefix.Addr())
-	}
-	return policy
-}
-
-// withListener finds the socket that clients of the address's family use: the
-// one on the relay's address, one on all addresses, or any.
-func (s *Server) withListener(address Address) Address {
-	for _, shard := range s.shards {
-		at := addrPort(shard.local)
-		if at.Addr().Is4() != address.Relay.Is4() {
-			continue
-		}
-		if at.Addr() == address.Relay || at.Addr().IsUnspecified() || !address.Listen.IsValid() {
-			address.Listen = at
-		}
-	}
-	return address
 }
 
 // Run serves until ctx ends. When it returns no socket is open, and no
@@ -194,7 +149,7 @@ func (s *Server) Run(ctx context.Context) error {
 			AcceptEach(ctx, listener, func(conn net.Conn) { s.ServeStream(conn, "tcp") })
 		})
 	}
-	<-ctx.Done()
+	s.follower.run(ctx, func(addresses []Address, m machine) { s.publish(s.follower.cfg, addresses, m) })
 	acceptors.Wait()
 	return nil
 }
@@ -231,45 +186,11 @@ func (s *Server) Credential(member string) Credential {
 	return Credential{Username: username, Password: password, Expires: expires}
 }
 
-// Addresses returns how the relay is reached, IPv4 first: at most one address
-// per family, and the UDP URL for each is that of the same index in URLs.
-func (s *Server) Addresses() []Address {
-	var reached []Address
-	for _, address := range s.addresses {
-		if address.Listen.IsValid() {
-			reached = append(reached, address)
-		}
-	}
-	return reached
-}
-
-// URLs returns the TURN URLs for an RTCIceServer: UDP, IPv4 first, then one for TCP,
-// if that is on. More would slow browsers down.
-func (s *Server) URLs() []string {
-	var urls []string
-	for _, address := range s.Addresses() {
-		urls = append(urls, turnURL(address.public(), "udp"))
-	}
-	if len(urls) > 0 && len(s.listeners) > 0 {
-		urls = append(urls, turnURL(s.Addresses()[0].public(), "tcp"))
-	}
-	return urls
-}
-
-// public is where clients send to.
-func (a Address) public() netip.AddrPort {
-	host := a.Listen.Addr()
-	if host.IsUnspecified() || host == a.Relay {
-		host = a.External
-	}
-	return netip.AddrPortFrom(host, a.Listen.Port())
-}
-
 // family returns the relay of a REQUESTED-ADDRESS-FAMILY, or nil. Clients that
 // do not ask get IPv4, or IPv6 where there is nothing else (RFC 8656 section 7.2).
 func (s *Server) family(requested byte) *family {
 	for _, f := range s.families {
-		if requested == 0 || (requested == familyIPv4) == f.local.Is4() {
+		if requested == 0 || (requested == familyIPv4) == f.v4 {
 			return f
 		}
 	}
