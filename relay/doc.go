@@ -86,6 +86,12 @@
 // with several addresses of a family, name the one to use in listening_ip: a socket
 // on all of them answers from the address that the system's routes prefer.
 //
+// external.go settles the external address by what the file, the machine (machine.go),
+// STUN servers (stunclient.go) and DNS say of it; hearsay.go weighs what others say.
+// follow.go looks again and again, and standing.go publishes what changed as one
+// immutable snapshot. An allocation keeps the mapping that it was made with, and both its
+// addresses stay ours as long as it lives: its client has told its peers.
+//
 // # Who owns what
 //
 //   - Each shard has one reading goroutine, started by the engine in Run. It relays
@@ -97,6 +103,8 @@
 //   - The engine's timers close allocations from goroutines of their own. So
 //     allocation.Close takes only leaf locks (port pool, quota, the shard's table), and
 //     judge keeps requests away from an allocation that is about to expire.
+//   - Run itself follows the relay's addresses (follower). Nobody else writes standing,
+//     which packets and requests read through an atomic pointer.
 //   - Counters are atomics, policy and credentials immutable.
 //
 // Run waits for the reading goroutines and for those of the allocations.

@@ -84,12 +84,20 @@ func network(addr netip.Addr) string {
 
 // toLocal says where a packet to peer has to go. A relayed address of ours is
 // reached at the local address that it stands for: few NATs send back inside what
-// came from inside.
-func (f *family) toLocal(peer netip.AddrPort) netip.AddrPort {
-	if m := f.mapping(peer.Port()); m != nil && m.external == peer.Addr() {
-		return netip.AddrPortFrom(m.local, peer.Port())
+// came from inside. What the policy lets through as ours never goes elsewhere, even
+// if DNS calls us by the address of somebody else.
+func (f *family) toLocal(peer netip.AddrPort, now *standing) netip.AddrPort {
+	if peer.Port() < f.first || peer.Port() > f.last {
+		return peer
 	}
-	return peer
+	m := f.mapping(peer.Port())
+	if m == nil || m.external != peer.Addr() {
+		m = now.known(peer.Addr())
+	}
+	if m == nil {
+		return peer
+	}
+	return netip.AddrPortFrom(m.local, peer.Port())
 }
 
 // toRelayed undoes toLocal: what comes from a relay socket of ours comes from

@@ -55,7 +55,7 @@ func (a *allocation) toPeer(data []byte, peer netip.AddrPort, now time.Duration)
 	if drop := a.shape(&a.up, &a.shard.server.capacityUp, len(data), now); drop != kept {
 		return drop
 	}
-	if _, err := a.socket.conn.WriteToUDPAddrPort(data, a.family.toLocal(peer)); err != nil {
+	if _, err := a.socket.conn.WriteToUDPAddrPort(data, a.family.toLocal(peer, a.shard.server.standing.Load())); err != nil {
 		return DropSend
 	}
 	a.up.relayed.add(len(data))

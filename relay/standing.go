@@ -43,6 +43,21 @@ func (s *standing) mapping(v4 bool) *mapping {
 	return nil
 }
 
+// known returns a mapping to an external address of ours, or nil.
+func (s *standing) known(external netip.Addr) *mapping {
+	for _, m := range s.mappings {
+		if m.external == external {
+			return m
+		}
+	}
+	for _, m := range s.former {
+		if m.external == external {
+			return m
+		}
+	}
+	return nil
+}
+
 // publish makes addresses those of new allocations. Only one goroutine may call it.
 func (s *Server) publish(cfg config.Turn, addresses []Address, m machine) {
 	next, before := &standing{}, s.standing.Load()

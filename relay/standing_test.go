@@ -117,6 +117,46 @@ func TestFlowToAnAddressThatBecomesOursEnds(t *testing.T) {
 	}
 }
 
+// Whoever has the name's DNS cannot make us send to others behind our firewall.
+func TestOwnAddressNeverLeadsElsewhere(t *testing.T) {
+	local, hijacked := mustAddr("10.0.0.5"), mustAddr("10.0.0.7")
+	f := newFamily(true, 20000, 20099)
+	old, current := &mapping{local: local, external: mustAddr("9.9.9.9")}, &mapping{local: local, external: hijacked}
+	now := &standing{mappings: []*mapping{current}, former: []*mapping{old}}
+	f.mapped[1].Store(old)
+	f.mapped[2].Store(current)
+	for _, external := range []netip.Addr{hijacked, mustAddr("9.9.9.9")} {
+		for port := uint16(20000); port < 20004; port++ {
+			if got := f.toLocal(netip.AddrPortFrom(external, port), now); got != netip.AddrPortFrom(local, port) {
+				t.Errorf("%s:%d leads to %s", external, port, got)
+			}
+		}
+	}
+	for _, other := range []string{"10.0.0.7:22", "9.9.9.9:22", "8.8.8.8:20001"} {
+		if peer := netip.MustParseAddrPort(other); f.toLocal(peer, now) != peer {
+			t.Errorf("%s is turned into %s", peer, f.toLocal(peer, now))
+		}
+	}
+}
+
+// Two routers with one public address: each allocation is reached where its socket is.
+func TestSameExternalAddressOfTwoLocalOnes(t *testing.T) {
+	external := mustAddr("9.9.9.9")
+	f := newFamily(true, 20000, 20099)
+	old, current := &mapping{local: mustAddr("10.0.0.5"), external: external}, &mapping{local: mustAddr("192.168.1.7"), external: external}
+	now := &standing{mappings: []*mapping{current}, former: []*mapping{old}}
+	f.mapped[0].Store(old)
+	f.mapped[1].Store(current)
+	for port, local := range map[uint16]netip.Addr{20000: old.local, 20001: current.local, 20002: current.local} {
+		if got := f.toLocal(netip.AddrPortFrom(external, port), now); got.Addr() != local {
+			t.Errorf("port %d leads to %s", port, got)
+		}
+	}
+	if got := f.toRelayed(netip.MustParseAddrPort("10.0.0.5:20000")); got != netip.MustParseAddrPort("9.9.9.9:20000") {
+		t.Errorf("what comes from %s comes from %s", old.local, got)
+	}
+}
+
 // The address changes a thousand times a second while calls talk, come and go.
 func TestChangesOfAddressUnderTraffic(t *testing.T) {
 	var world outside

@@ -50,7 +50,7 @@ func (s *server) describeRelay(b *banner) {
 	for i, address := range s.relay.Addresses() {
 		b.add(label, "%s (%s)", s.relay.URLs()[i], address.How)
 		if address.Warning != "" {
-			b.add("", "%s.", strings.ToUpper(address.Warning[:1])+address.Warning[1:])
+			b.add("", "But %s.", address.Warning)
 		}
 		label = ""
 	}

@@ -36,7 +36,7 @@ func runServe(ctx context.Context, env environment, args []string) error {
 		return err
 	}
 	log := newLogger(env.err, cfg.Log)
-	srv, err := newServer(cfg, log)
+	srv, err := newServer(cfg, log) //nolint:contextcheck // what the relay asks others ends by itself, in seconds
 	if err != nil {
 		return err
 	}
