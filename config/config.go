@@ -33,6 +33,7 @@ type Config struct {
 	Signaling Signaling `toml:"signaling"`
 	Turn      Turn      `toml:"turn"`
 	TLS       TLS       `toml:"tls"`
+	Metrics   Metrics   `toml:"metrics"`
 	Log       Log       `toml:"log"`
 }
 
@@ -64,8 +65,9 @@ func Default() Config {
 			ErrorRate:           10,
 			BindingRate:         50,
 		},
-		TLS: TLS{Listen: ":443"},
-		Log: Log{Level: "info", Format: "auto"},
+		TLS:     TLS{Listen: ":443"},
+		Metrics: Metrics{Listen: "127.0.0.1:9641"},
+		Log:     Log{Level: "info", Format: "auto"},
 	}
 }
 
@@ -181,6 +183,12 @@ type TLS struct {
 
 // On reports whether there is TLS.
 func (t TLS) On() bool { return t.Cert != "" }
+
+// Metrics is where Prometheus reads how the server fares.
+type Metrics struct {
+	// Listen is the TCP address of /metrics, "host:port". Empty: there are none.
+	Listen string `toml:"listen"`
+}
 
 // Log says how much is logged and in which form.
 type Log struct {

@@ -44,7 +44,7 @@ const (
 	noWeb    = "Duet has no such page"
 	service  = "this is for whatever starts Duet, systemd or a container"
 	logging  = "Duet logs to standard error, which systemd or the container keeps; see [log]"
-	noMeters = "this release has no metrics"
+	meters   = "metrics are always there, at [metrics] listen"
 	oneNode  = "a Duet relay sends nobody to another server; list several servers in the client's iceServers"
 	discover = "Duet answers plain binding requests only (RFC 8489), never those of RFC 5780 or older"
 	fixed    = "this time is fixed by RFC 8656, as coturn advises"
@@ -104,7 +104,7 @@ func coturnOptions() coturnTable {
 		{name: "mysql-userdb", letter: 'M', valued: true, private: true, fate: never, why: noDB},
 		{name: "mongo-userdb", letter: 'J', valued: true, private: true, fate: never, why: noDB},
 		{name: "redis-userdb", letter: 'N', valued: true, private: true, fate: never, why: noDB},
-		{name: "redis-statsdb", letter: 'O', valued: true, private: true, fate: never, why: noMeters},
+		{name: "redis-statsdb", letter: 'O', valued: true, private: true, fate: never, why: "Duet writes no statistics to Redis; Prometheus reads them at [metrics] listen"},
 		{name: "secret-key-file", valued: true, fate: never, why: noDB},
 		{name: "no-auth-pings", free: true, fate: always, why: "there is no database to ask"},
 		{name: "no-dynamic-ip-list", free: true, fate: always, why: "there is no database to ask"},
@@ -183,10 +183,10 @@ func coturnOptions() coturnTable {
 		{name: "new-log-timestamp", fate: always, why: "every line of the log has its time"},
 		{name: "new-log-timestamp-format", valued: true, fate: never, why: "times are as RFC 3339 has them"},
 		{name: "log-binding", fate: never, why: "binding requests are not logged"},
-		{name: "prometheus", free: true, fate: later, why: noMeters},
-		{name: "prometheus-port", free: true, fate: later, why: noMeters},
-		{name: "prometheus-address", free: true, fate: later, why: noMeters},
-		{name: "prometheus-username-labels", free: true, fate: later, why: noMeters},
+		{name: "prometheus", free: true, fate: always, why: meters},
+		{name: "prometheus-port", free: true, fate: never, why: "write the port into [metrics] listen; the default, 9641, is that of coturn"},
+		{name: "prometheus-address", free: true, fate: never, why: "write the address into [metrics] listen; the default is this machine alone"},
+		{name: "prometheus-username-labels", free: true, fate: never, why: "no metric has a label that a client chose; the log names users"},
 
 		// Administration.
 		{name: "no-cli", fate: always, why: noCLI},

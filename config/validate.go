@@ -54,6 +54,9 @@ func validate(c Config) findings {
 	f.turn(c.Turn)
 	f.users(c.Turn.Users)
 	f.tls(c.TLS)
+	if c.Metrics.Listen != "" {
+		f.listen("metrics.listen", c.Metrics.Listen)
+	}
 	f.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	f.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	return f

@@ -69,8 +69,9 @@ func full() Config {
 			DeniedPeerIP:  []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},
 			AllowedPeerIP: []IPRange{{addr("::"), addr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, {addr("::1"), addr("::1")}},
 		},
-		TLS: TLS{Listen: "192.0.2.1:8443", Cert: "/etc/duet/cert.pem", Key: "/etc/duet/key.pem"},
-		Log: Log{Level: "debug", Format: "json"},
+		TLS:     TLS{Listen: "192.0.2.1:8443", Cert: "/etc/duet/cert.pem", Key: "/etc/duet/key.pem"},
+		Metrics: Metrics{Listen: ""},
+		Log:     Log{Level: "debug", Format: "json"},
 	}
 }
 

@@ -97,8 +97,9 @@ func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocat
 	at.live.Add(1)
 	a.deadline.Store(p.began.Add(p.grantedLifetime(server.maxLifetime)).UnixNano())
 	server.relays.Add(3) // ReadFrom's end, readPeers' and Close's
-	server.stats.live.Add(1)
-	server.stats.allocations.Add(1)
+	count := server.stats.of(a)
+	count.live.Add(1)
+	count.total.Add(1)
 	s.clients.put(a)
 	go a.readPeers()
 	return a

@@ -99,7 +99,7 @@ func (a *allocation) Close() error {
 		a.family.ports.put(a.local.Port())
 		a.at.live.Add(-1)
 		a.shard.server.quota.release(a.user)
-		a.shard.server.stats.live.Add(-1)
+		a.shard.server.stats.of(a).live.Add(-1)
 		a.shard.clients.drop(a)
 		a.shard.server.log.allocationEnded(a)
 	})

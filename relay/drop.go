@@ -145,6 +145,10 @@ var refusals = [refusalCount]struct {
 // String returns the label, "user_quota".
 func (r Refusal) String() string { return refusals[r].name }
 
+// suspicious reports whether this is what somebody gets who guesses credentials. Honest
+// clients get the other 401 and 438 all the time.
+func (r Refusal) suspicious() bool { return r == RefusedCredential || r == RefusedTooFar }
+
 // Code returns the STUN error code that the client sees.
 func (r Refusal) Code() int { return refusals[r].code }
 

@@ -12,9 +12,11 @@ import (
 	"github.com/duetcall/duet/relay/peerpolicy"
 )
 
-// What strangers and members may make us write.
+// What strangers and members may make us write: in all, and about one source, so that
+// the loudest does not hide the others.
 const (
 	refusalLinesPerSecond = 20
+	sourceLinesPerSecond  = 2
 	endLinesPerSecond     = 100
 	endLinesBurst         = 1000
 )
@@ -24,6 +26,7 @@ const (
 type quietLog struct {
 	*slog.Logger
 	refusals, ends limitedLines
+	sources        *limiter
 }
 
 type limitedLines struct {
@@ -35,7 +38,7 @@ func newQuietLog(log *slog.Logger) *quietLog {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	q := &quietLog{Logger: log}
+	q := &quietLog{Logger: log, sources: newLimiter(sourceLinesPerSecond, sources)}
 	q.refusals.limiter = rate.NewLimiter(refusalLinesPerSecond, refusalLinesPerSecond)
 	q.ends.limiter = rate.NewLimiter(endLinesPerSecond, endLinesBurst)
 	return q
@@ -59,10 +62,19 @@ func (l *limitedLines) withOmitted(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
+// about reports whether a line about a refusal to that client may be written.
+func (q *quietLog) about(client netip.AddrPort) bool {
+	if !q.sources.take(client.Addr(), time.Now()) {
+		q.refusals.omitted.Add(1)
+		return false
+	}
+	return q.refusals.allow()
+}
+
 // peerRefused says which rule forbids a peer. Without it, an operator whose
 // calls do not connect has nothing to go by.
 func (q *quietLog) peerRefused(client netip.AddrPort, user user, peer netip.AddrPort, rule peerpolicy.Rule) {
-	if q.refusals.allow() {
+	if q.about(client) {
 		q.LogAttrs(context.Background(), slog.LevelInfo, "peer refused", q.refusals.withOmitted([]slog.Attr{
 			slog.Any("client", client), slog.String("user", user.name),
 			slog.Any("peer", peer), slog.String("reason", string(rule)),
@@ -70,13 +82,19 @@ func (q *quietLog) peerRefused(client netip.AddrPort, user user, peer netip.Addr
 	}
 }
 
-// refused says why a client that showed a credential got an error. The user is
-// named only if the credential was right.
+// refused says why a client that showed a credential got an error. The user is named only
+// if the credential was right. docs/metrics.md tells fail2ban what to look for.
 func (q *quietLog) refused(client netip.AddrPort, user user, reason Refusal) {
-	if q.refusals.allow() {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "request refused", q.refusals.withOmitted([]slog.Attr{
-			slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()),
-		})...)
+	if !q.about(client) {
+		return
+	}
+	attrs := q.refusals.withOmitted([]slog.Attr{
+		slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()),
+	})
+	if reason.suspicious() {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "authentication failed", attrs...)
+	} else {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "request refused", attrs...)
 	}
 }
 

@@ -73,7 +73,7 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		auth:  newAuthenticator(cfg),
 		ttl:   cfg.CredentialTTL.Std(),
 		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
-		stats: &counters{},
+		stats: newCounters(),
 
 		limits:         newLimits(cfg),
 		maxPermissions: cfg.MaxPermissions,

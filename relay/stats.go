@@ -1,6 +1,8 @@
 package relay
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+)
 
 // Stats is a snapshot of the relay's counters. All but Allocations and
 // PortsUsed only grow.
@@ -8,6 +10,8 @@ type Stats struct {
 	// Allocations live now, AllocationsTotal were ever made.
 	Allocations      int
 	AllocationsTotal uint64
+	// ByKind are the same, apart by transport and address family; every kind is there.
+	ByKind map[Kind]Count
 	// Bindings are answered STUN Binding requests, Challenges requests without
 	// credentials that were asked for some; those are in Refused, too.
 	Bindings, Challenges uint64
@@ -19,9 +23,31 @@ type Stats struct {
 	// are the packets that came from peers with a permission, ToPeers those that went
 	// to peers. All are as of now, running allocations included.
 	FromClients, ToClients, FromPeers, ToPeers Traffic
-	// PortsUsed of PortsSize relay ports are taken, over all relayed addresses.
+	// PortsUsed of PortsSize relay ports are taken, over all relayed addresses; Ports
+	// says so by address family.
 	PortsUsed, PortsSize int
+	Ports                map[string]PortUse
+	// Streams are the connections of clients, now.
+	Streams int
 }
+
+// Kind is what tells allocations apart.
+type Kind struct {
+	Transport string // of the client: one of Transports
+	Family    string // of the relayed address: "ipv4" or "ipv6"
+}
+
+// Transports are the values of Kind.Transport.
+var Transports = []string{"udp", "tcp", "tls", "dtls"}
+
+// Count is how many allocations of a kind there are, and ever were.
+type Count struct {
+	Now   int
+	Total uint64
+}
+
+// PortUse is how many of a family's relay ports are taken, and how many it has.
+type PortUse struct{ Used, Size int }
 
 // Traffic is packets and the bytes of their UDP payload.
 type Traffic struct{ Packets, Bytes uint64 }
@@ -70,11 +96,38 @@ func (m *mediaTraffic) add(a *allocation) {
 // counters are the relay's, without a lock. Media is counted by each allocation for
 // itself, and datagrams of clients by each shard.
 type counters struct {
-	live        atomic.Int64
-	allocations atomic.Uint64
-	bindings    atomic.Uint64
-	refused     [refusalCount]atomic.Uint64
-	dropped     [dropCount]atomic.Uint64
+	kinds    map[Kind]*kindCounters // made once
+	bindings atomic.Uint64
+	refused  [refusalCount]atomic.Uint64
+	dropped  [dropCount]atomic.Uint64
+}
+
+// kindCounters are those of one kind of allocations.
+type kindCounters struct {
+	live  atomic.Int64
+	total atomic.Uint64
+}
+
+func newCounters() *counters {
+	c := &counters{kinds: make(map[Kind]*kindCounters)}
+	for _, transport := range Transports {
+		for _, family := range []string{"ipv4", "ipv6"} {
+			c.kinds[Kind{transport, family}] = &kindCounters{}
+		}
+	}
+	return c
+}
+
+// of returns what counts the allocation.
+func (c *counters) of(a *allocation) *kindCounters {
+	return c.kinds[Kind{a.shard.transport, familyName(a.local.Addr().Is4())}]
+}
+
+func familyName(v4 bool) string {
+	if v4 {
+		return "ipv4"
+	}
+	return "ipv6"
 }
 
 func (c *counters) drop(reason Drop)      { c.dropped[reason].Add(1) }
@@ -83,12 +136,19 @@ func (c *counters) refuse(reason Refusal) { c.refused[reason].Add(1) }
 // Stats returns the counters as they are now.
 func (s *Server) Stats() Stats {
 	stats := Stats{
-		Allocations:      int(s.stats.live.Load()),
-		AllocationsTotal: s.stats.allocations.Load(),
-		Bindings:         s.stats.bindings.Load(),
-		Challenges:       s.stats.refused[RefusedUnsigned].Load(),
-		Refused:          make(map[Refusal]uint64),
-		Dropped:          make(map[Drop]uint64),
+		ByKind:     make(map[Kind]Count),
+		Bindings:   s.stats.bindings.Load(),
+		Challenges: s.stats.refused[RefusedUnsigned].Load(),
+		Refused:    make(map[Refusal]uint64),
+		Dropped:    make(map[Drop]uint64),
+		Ports:      make(map[string]PortUse),
+		Streams:    s.streams.count(),
+	}
+	for kind, of := range s.stats.kinds {
+		count := Count{int(of.live.Load()), of.total.Load()}
+		stats.ByKind[kind] = count
+		stats.Allocations += count.Now
+		stats.AllocationsTotal += count.Total
 	}
 	all := s.streams.flow()
 	for _, shard := range s.shards {
@@ -105,6 +165,7 @@ func (s *Server) Stats() Stats {
 		used, size := f.ports.usage()
 		stats.PortsUsed += used
 		stats.PortsSize += size
+		stats.Ports[familyName(f.v4)] = PortUse{used, size}
 	}
 	return stats
 }

@@ -25,13 +25,6 @@ func serveTCP(t *testing.T) *Server {
 	return serve(t, cfg, Options{})
 }
 
-// count returns how many connections there are.
-func (s *streams) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.shards)
-}
-
 func dialTCP(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.testAddr().String())

@@ -71,6 +71,13 @@ func (s *streams) close() {
 	}
 }
 
+// count returns how many connections there are.
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.shards)
+}
+
 // flow is what connections have moved, past ones too.
 func (s *streams) flow() flow {
 	s.mu.Lock()

@@ -33,6 +33,9 @@ func (s *server) banner(path string) *banner {
 		b.add("", "or put a TLS proxy in front, before you invite somebody from elsewhere.")
 	}
 	s.describeRelay(b)
+	if s.metrics != nil {
+		b.add("Metrics", "http://%s/metrics", s.metrics.Addr())
+	}
 	if path == "" {
 		b.add("Config", "defaults: no turnserver.toml here or in /etc/duet")
 	} else {

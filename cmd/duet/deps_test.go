@@ -29,6 +29,7 @@ var reserved = map[string][]string{
 	"github.com/pion/stun/v3":      {"relay"},
 	"github.com/gorilla/websocket": {"signaling"},
 	"github.com/BurntSushi/toml":   {"config"},
+	"github.com/prometheus":        {"cmd/duet"},
 	"net/http":                     {"signaling", "web", "cmd/duet"},
 	"encoding/json":                {"signaling", "cmd/duet", "config"},
 }

@@ -51,6 +51,7 @@ type server struct {
 	listener  net.Listener
 	split     *split // nil without [tls]
 	cert      *certificate
+	metrics   net.Listener // nil without metrics
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
 }
@@ -71,6 +72,9 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 		if err := s.openTLS(); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
+	}
+	if err := s.openMetrics(); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
 		ICEServers: s.iceServers,
@@ -103,7 +107,11 @@ func (s *server) close() error {
 	if s.relay != nil {
 		s.relay.Close()
 	}
-	return s.listener.Close()
+	err := s.listener.Close()
+	if s.split != nil {
+		err = errors.Join(err, s.split.Close())
+	}
+	return err
 }
 
 // iceServers mints what a member needs to reach the relay. A TURN URL implies STUN:
@@ -138,7 +146,7 @@ func (s *server) run(ctx context.Context) error {
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
 	routes := s.routes()
-	web, secure := s.httpServer(routes), s.httpServer(routes)
+	web, secure, metrics := s.httpServer(routes), s.httpServer(routes), s.httpServer(nil)
 	if s.split != nil {
 		web.Handler = s.toHTTPS(routes)
 	}
@@ -150,6 +158,10 @@ func (s *server) run(ctx context.Context) error {
 			return nil
 		})
 		parts.Go(func() error { return serveHTTP(secure, s.split) })
+	}
+	if s.metrics != nil {
+		metrics.Handler = s.metricsHandler()
+		parts.Go(func() error { return serveHTTP(metrics, s.metrics) })
 	}
 	if s.relay != nil {
 		parts.Go(func() error {
@@ -171,7 +183,7 @@ func (s *server) run(ctx context.Context) error {
 		if err := s.signaling.Shutdown(deadline); err != nil {
 			s.log.Warn("closing sockets", "error", err)
 		}
-		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure))
+		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure), s.shutHTTP(deadline, metrics))
 	})
 	return parts.Wait()
 }

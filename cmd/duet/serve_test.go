@@ -25,6 +25,7 @@ func startServer(t *testing.T, change func(*config.Config)) (s *server, stop fun
 	t.Helper()
 	cfg := config.Default()
 	cfg.HTTP.Listen = "127.0.0.1:0"
+	cfg.Metrics.Listen = "127.0.0.1:0"
 	cfg.Turn.ListeningIP = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	port, err := strconv.Atoi(freePort(t))
 	if err != nil {

@@ -1,9 +1,11 @@
 package kill
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -134,7 +136,7 @@ func neverReads(t *testing.T, d *duet) {
 		_ = a.conn.SetWriteDeadline(time.Now().Add(patience))
 		for n := 0; ; n++ {
 			if _, err := a.conn.Write(request); err != nil {
-				if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+				if errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%s: still open after %d requests", transport, n)
 				}
 				break

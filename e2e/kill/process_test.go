@@ -1,4 +1,4 @@
-// Package kill attacks the built binary as ATTACKS of all kinds would, while 20 calls
+// Package kill attacks the built binary as a hostile network would, while 20 calls
 // run through it. It has tests only.
 package kill
 
@@ -92,9 +92,11 @@ min_port = %d
 max_port = %d
 users = { %s = %q }
 static_auth_secret = "the secret"
+[metrics]
+listen = "127.0.0.1:%d"
 [log]
 format = "json"
-`, http, secure, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), turn, minPort, maxPort, user, word))
+`, http, secure, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), turn, minPort, maxPort, user, word, metrics))
 	d := &duet{
 		udp: loopback(turn), tcp: loopback(turn), secure: loopback(secure), health: loopback(metrics),
 		trust: &tls.Config{RootCAs: pool, ServerName: "call.test"},
@@ -155,10 +157,28 @@ var series = regexp.MustCompile(`(?m)^(go_goroutines|process_open_fds|go_memstat
 
 func (d *duet) level(t *testing.T) level {
 	t.Helper()
-	fds, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.pid))
-	_ = http.Client{}
-	_ = strconv.Itoa
-	return level{files: len(fds)}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	resp, err := client.Get("http://" + d.health + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]int)
+	for _, match := range series.FindAllStringSubmatch(string(body), -1) {
+		value, err := strconv.ParseFloat(match[2], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[match[1]] = int(value)
+	}
+	if len(found) != 3 {
+		t.Fatalf("/metrics lacks a series of the process: %v", found)
+	}
+	return level{found["process_open_fds"], found["go_goroutines"], found["go_memstats_heap_inuse_bytes"]}
 }
 
 // heapSlack is how much the heap may differ between two moments of the same load.

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/duetcall/duet/config"
+	"github.com/duetcall/duet/relay"
+	"github.com/duetcall/duet/signaling"
+)
+
+// measured is what one scrape is made of.
+type measured struct {
+	relay     relay.Stats // of a relay that is off, everything is zero
+	signaling signaling.Stats
+}
+
+// series is one metric: its name and labels are fixed, and no label has a value that a
+// stranger chose.
+type series struct {
+	name, help string
+	kind       prometheus.ValueType
+	labels     []string
+	// read calls emit for each combination of labels.
+	read func(m measured, emit func(value float64, labels ...string))
+}
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+// allSeries is every series that Duet has beside those of the process, the Go runtime
+// and the scrapes themselves. docs/metrics.md lists the same: a test.
+func allSeries() []series {
+	direction := []string{"direction"}
+	return []series{
+		{"duet_build_info", "What is running; always 1.", gauge, []string{"version", "go"}, func(_ measured, emit func(float64, ...string)) {
+			emit(1, version, runtime.Version())
+		}},
+
+		{"duet_relay_active_allocations", "Allocations now, by the client's transport and the relayed address's family.", gauge, []string{"transport", "family"}, func(m measured, emit func(float64, ...string)) {
+			for kind, count := range m.relay.ByKind {
+				emit(float64(count.Now), kind.Transport, kind.Family)
+			}
+		}},
+		{"duet_relay_allocations_total", "Allocations ever made.", counter, []string{"transport", "family"}, func(m measured, emit func(float64, ...string)) {
+			for kind, count := range m.relay.ByKind {
+				emit(float64(count.Total), kind.Transport, kind.Family)
+			}
+		}},
+		{"duet_relay_packets_total", "Packets: all from and to clients, data alone from and to peers.", counter, direction, func(m measured, emit func(float64, ...string)) {
+			for name, way := range ways(m.relay) {
+				emit(float64(way.Packets), name)
+			}
+		}},
+		{"duet_relay_bytes_total", "Bytes of these packets, without UDP and IP headers.", counter, direction, func(m measured, emit func(float64, ...string)) {
+			for name, way := range ways(m.relay) {
+				emit(float64(way.Bytes), name)
+			}
+		}},
+		{"duet_relay_bindings_total", "STUN Binding requests answered.", counter, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.relay.Bindings))
+		}},
+		{"duet_relay_refusals_total", "Requests answered with an error, by STUN error code and reason.", counter, []string{"code", "reason"}, func(m measured, emit func(float64, ...string)) {
+			for reason, n := range m.relay.Refused {
+				emit(float64(n), strconv.Itoa(reason.Code()), reason.String())
+			}
+		}},
+		{"duet_relay_drops_total", "Packets and connections that went no further and were not answered, by reason.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
+			for reason, n := range m.relay.Dropped {
+				emit(float64(n), reason.String())
+			}
+		}},
+		{"duet_relay_ports_used", "Relay ports taken, by allocations and reservations.", gauge, []string{"family"}, func(m measured, emit func(float64, ...string)) {
+			for family, use := range m.relay.Ports {
+				emit(float64(use.Used), family)
+			}
+		}},
+		{"duet_relay_ports", "Relay ports from min_port to max_port.", gauge, []string{"family"}, func(m measured, emit func(float64, ...string)) {
+			for family, use := range m.relay.Ports {
+				emit(float64(use.Size), family)
+			}
+		}},
+		{"duet_relay_connections", "TCP, TLS and DTLS connections of TURN clients, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.relay.Streams))
+		}},
+
+		{"duet_signaling_sockets", "WebSockets, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Sockets))
+		}},
+		{"duet_signaling_rooms", "Rooms, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Rooms))
+		}},
+		{"duet_signaling_members", "Members of all rooms, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Members))
+		}},
+		{"duet_signaling_joins_total", "Members ever seated.", counter, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Joins))
+		}},
+		{"duet_signaling_messages_total", "Messages of members.", counter, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Messages))
+		}},
+		{"duet_signaling_signals_total", "Signals passed on from one member to another.", counter, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Signals))
+		}},
+		{"duet_signaling_slow_readers_total", "Sockets closed because their member did not read.", counter, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.SlowReaders))
+		}},
+		{"duet_signaling_errors_total", "Errors sent to members, by code.", counter, []string{"code"}, func(m measured, emit func(float64, ...string)) {
+			for code, n := range m.signaling.Refused {
+				emit(float64(n), string(code))
+			}
+		}},
+		{"duet_signaling_upgrades_refused_total", "WebSockets not opened, by reason.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Origins), "origin")
+			emit(float64(m.signaling.Crowded), "crowded")
+		}},
+	}
+}
+
+func ways(s relay.Stats) map[string]relay.Traffic {
+	return map[string]relay.Traffic{
+		"from_clients": s.FromClients, "to_clients": s.ToClients, "from_peers": s.FromPeers, "to_peers": s.ToPeers,
+	}
+}
+
+// collector reads the statistics when it is scraped, and keeps nothing.
+type collector struct {
+	measure func() measured
+	series  []series
+	descs   []*prometheus.Desc
+}
+
+func newCollector(measure func() measured) *collector {
+	c := &collector{measure: measure, series: allSeries()}
+	for _, s := range c.series {
+		c.descs = append(c.descs, prometheus.NewDesc(s.name, s.help, s.labels, nil))
+	}
+	return c
+}
+
+// Describe is for the registry.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range c.descs {
+		out <- desc
+	}
+}
+
+// Collect is one scrape.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	m := c.measure()
+	for i, s := range c.series {
+		s.read(m, func(value float64, labels ...string) {
+			out <- prometheus.MustNewConstMetric(c.descs[i], s.kind, value, labels...)
+		})
+	}
+}
+
+func (s *server) measure() measured {
+	m := measured{signaling: s.signaling.Stats()}
+	if s.relay != nil {
+		m.relay = s.relay.Stats()
+	}
+	return m
+}
+
+// metricsHandler serves /metrics and nothing else.
+func (s *server) metricsHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		newCollector(s.measure),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4,
+		ErrorLog:            slog.NewLogLogger(s.log.With("part", "metrics").Handler(), slog.LevelError),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	if at, ok := s.metrics.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+		return forLiteralHosts(mux)
+	}
+	return mux
+}
+
+// forLiteralHosts refuses requests for a name: a web page whose name suddenly means this
+// machine (DNS rebinding) could read them otherwise.
+func forLiteralHosts(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
+			http.Error(w, "Ask for this by an IP address, or as localhost.", http.StatusForbidden)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// openMetrics binds [metrics] listen, if there is one. That the port which nobody chose
+// is taken is no reason not to make calls.
+func (s *server) openMetrics() error {
+	cfg := s.cfg.Metrics
+	if cfg.Listen == "" {
+		return nil
+	}
+	var err error
+	s.metrics, err = listen(cfg.Listen, "[metrics] listen")
+	if err != nil && cfg == config.Default().Metrics {
+		s.log.Warn("there are no metrics", "error", err)
+		return nil
+	}
+	return err
+}
