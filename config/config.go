@@ -52,6 +52,9 @@ func Default() Config {
 			Realm:         "duet",
 			ListeningPort: 3478,
 			TCP:           true,
+
+			TLSListeningPort: 5349,
+
 			ExternalIP:    ExternalIPs{Auto: true},
 			MinPort:       49_152,
 			MaxPort:       65_535,
@@ -110,6 +113,11 @@ type Turn struct {
 	ListeningPort int `toml:"listening_port"`
 	// TCP also takes clients over TCP, on the same addresses and port.
 	TCP bool `toml:"tcp"`
+	// TLSListeningPort is the port for clients over DTLS; 0 is none.
+	TLSListeningPort int `toml:"tls_listening_port"`
+	// DTLS takes clients over DTLS (RFC 7350) on the UDP port TLSListeningPort, with
+	// the certificate of TLS.
+	DTLS bool `toml:"dtls"`
 	// RelayIP are the local addresses of relay sockets, at most one IPv4 and
 	// one IPv6. Empty: those of ListeningIP, else of the default route.
 	RelayIP []netip.Addr `toml:"relay_ip"`

@@ -37,7 +37,6 @@ const (
 )
 
 const (
-	noDTLS   = "this release has no DTLS listener"
 	goTLS    = "Duet speaks TLS 1.2 and 1.3 with the ciphers that Go holds safe"
 	noDB     = "Duet reads no database: write users or a static_auth_secret here, or name their *_file"
 	noCLI    = "Duet has no command line to connect to"
@@ -78,7 +77,10 @@ func coturnOptions() coturnTable {
 		{name: "no-udp", fate: later, warn: true, why: "Duet listens on UDP all the same; close the port in the firewall"},
 		{name: "no-tcp", take: (*coturnImport).takeNoTCP, key: "turn.tcp"},
 		{name: "no-tls", fate: never, why: "without [tls] cert there is no TLS"},
-		{name: "no-dtls", fate: always, why: noDTLS},
+		{
+			name: "no-dtls", take: (*coturnImport).takeNoDTLS, key: "turn.dtls",
+			absent: "no-dtls: with a certificate coturn serves TURN over DTLS, too; Duet does when dtls is true. Browsers do not use it",
+		},
 		{name: "no-udp-relay", fate: never, warn: true, why: "Duet relays over UDP, and nothing else (RFC 8656)"},
 		{name: "no-tcp-relay", fate: always, why: "Duet relays over UDP only (RFC 8656, without RFC 6062)"},
 		{name: "relay-threads", letter: 'm', valued: true, fate: never, why: "Go schedules Duet's work on all cores"},

@@ -61,6 +61,8 @@ func (m *coturnImport) takeTLSPort(s coturnSetting) { m.put(s, s.option.key, ":"
 
 func (m *coturnImport) takeNoTCP(s coturnSetting) { m.put(s, s.option.key, "false") }
 
+func (m *coturnImport) takeNoDTLS(s coturnSetting) { m.put(s, s.option.key, "false") }
+
 func (m *coturnImport) takeUser(s coturnSetting) {
 	name, password, ok := strings.Cut(m.text(s), ":")
 	switch {

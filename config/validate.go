@@ -57,6 +57,7 @@ func validate(c Config) findings {
 	if c.Metrics.Listen != "" {
 		f.listen("metrics.listen", c.Metrics.Listen)
 	}
+	f.dtls(c)
 	f.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	f.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	return f
@@ -76,6 +77,7 @@ func (f *findings) signaling(s Signaling) {
 func (f *findings) turn(t Turn) {
 	f.realm(t.Realm)
 	f.between("turn.listening_port", t.ListeningPort, 1, maxPort)
+	f.between("turn.tls_listening_port", t.TLSListeningPort, 0, maxPort)
 	f.between("turn.min_port", t.MinPort, 1, maxPort)
 	f.between("turn.max_port", t.MaxPort, 1, maxPort)
 	switch {

@@ -61,6 +61,7 @@ func full() Config {
 			}},
 			STUNServers: []STUNServer{{"stun.example.org", 3478}, {"2001:db8::2", 19302}},
 			MinPort:     1000, MaxPort: 2000,
+			TLSListeningPort: 444, DTLS: true,
 			Users:            map[string]Secret{"ann": hidden, "b \"é\" \u200b.": hidden},
 			StaticAuthSecret: hidden, StaticAuthSecretPrevious: hidden,
 			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2, MaxBytesPerSecond: 3, TotalBytesPerSecond: 4,

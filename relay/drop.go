@@ -48,6 +48,17 @@ const (
 	DropFrame
 	// DropCrowded is a connection that was one too many, in all or from its source.
 	DropCrowded
+	// DropHello is a ClientHello on the DTLS port that is broken, in fragments or
+	// replayed, or wants DTLS 1.0.
+	DropHello
+	// DropCookie is a ClientHello with a cookie that is stale, or another client's.
+	DropCookie
+	// DropHandshake is a DTLS handshake that failed or took too long.
+	DropHandshake
+	// DropRecord is a datagram on the DTLS port that no association has a use for.
+	DropRecord
+	// DropQueue is a datagram of a DTLS client that sends faster than we decrypt.
+	DropQueue
 
 	dropCount
 )
@@ -56,6 +67,7 @@ var dropNames = [dropCount]string{
 	"", "not_stun", "length", "too_long", "attribute", "fingerprint", "method",
 	"channel_data", "allocation", "channel", "permission", "unsolicited", "peer", "family",
 	"max_bps", "bps_capacity", "rate", "budget", "send", "frame", "crowded",
+	"hello", "cookie", "handshake", "record", "queue",
 }
 
 // String returns the label, "not_stun".

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,9 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock that credentials are minted and checked by; nil is time.Now.
 	Now func() time.Time
+	// Certificate returns the certificate for a handshake that begins now; [turn] dtls
+	// needs it.
+	Certificate func() *tls.Certificate
 
 	follower func(*follower) // for tests: another world
 }
@@ -55,6 +59,11 @@ type Server struct {
 	listeners []net.Listener
 	streams   *streams
 
+	dtls       []*dtlsListener
+	handshakes *handshakes // nil without DTLS
+	halfOpen   *halfOpen
+	inbound    inboundBuffers
+
 	draining, stopping atomic.Bool
 	// The engine's goroutines that read clients; allocations, until they are
 	// closed and nobody reads them.
@@ -89,6 +98,7 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 	s.clock = func() time.Duration { return time.Since(began) }
 	s.reservations = newReservations(s.quota)
 	s.streams = newStreams()
+	s.halfOpen = newHalfOpen()
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -96,14 +106,14 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 	if opts.follower != nil {
 		opts.follower(s.follower)
 	}
-	if err := s.open(cfg); err != nil {
-		s.closeSockets()
+	if err := s.open(cfg, opts); err != nil {
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Server) open(cfg config.Turn) error {
+func (s *Server) open(cfg config.Turn, opts Options) error {
 	if cfg.MinPort < 1 || cfg.MaxPort > 65535 || cfg.MinPort > cfg.MaxPort {
 		return fmt.Errorf("relay ports %d to %d: want 1 <= min_port <= max_port <= 65535; correct [turn] min_port and max_port",
 			cfg.MinPort, cfg.MaxPort)
@@ -123,6 +133,11 @@ func (s *Server) open(cfg config.Turn) error {
 			return err
 		}
 	}
+	if cfg.DTLS {
+		if err := s.listenDTLS(cfg, opts); err != nil {
+			return err
+		}
+	}
 	s.publish(cfg, s.follower.addresses(), m)
 	return nil
 }
@@ -130,9 +145,12 @@ func (s *Server) open(cfg config.Turn) error {
 // Run serves until ctx ends. When it returns no socket is open, and no
 // goroutine of the relay's is left.
 func (s *Server) Run(ctx context.Context) error {
+	var demultiplexers sync.WaitGroup
 	defer func() {
 		s.closeSockets()
 		s.readers.Wait() // after them, no relay is added
+		s.closeDTLS()    // now, for associations say goodbye
+		demultiplexers.Wait()
 		s.relays.Wait()
 		s.reservations.sweep(time.Time{})
 	}()
@@ -142,6 +160,9 @@ func (s *Server) Run(ctx context.Context) error {
 			s.readers.Done()
 			return fmt.Errorf("starting the TURN engine on %s: %w", shard.local, err)
 		}
+	}
+	for _, listener := range s.dtls {
+		demultiplexers.Go(listener.read)
 	}
 	var acceptors sync.WaitGroup
 	for _, listener := range s.listeners {
@@ -165,7 +186,10 @@ func (s *Server) start(shard *shard, largest int) error {
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Close gives back the sockets of a server that Run was never called on.
-func (s *Server) Close() { s.closeSockets() }
+func (s *Server) Close() {
+	s.closeSockets()
+	s.closeDTLS()
+}
 
 func (s *Server) closeSockets() {
 	s.stopping.Store(true)
@@ -176,6 +200,12 @@ func (s *Server) closeSockets() {
 		_ = listener.Close()
 	}
 	s.streams.close()
+}
+
+func (s *Server) closeDTLS() {
+	for _, listener := range s.dtls {
+		listener.socket.close()
+	}
 }
 
 // Credential mints a time-limited credential for a member, good for

@@ -71,7 +71,7 @@ func (s *stream) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 }
 
 func (s *stream) readFrame(b []byte) (int, error) {
-	if err := s.conn.SetReadDeadline(time.Now().Add(s.patience())); err != nil {
+	if err := s.conn.SetReadDeadline(time.Now().Add(s.server.patience(s.first, s.allocated()))); err != nil {
 		return 0, err
 	}
 	if _, err := s.in.Peek(1); err != nil {
@@ -88,13 +88,13 @@ func (s *stream) readFrame(b []byte) (int, error) {
 	return io.ReadFull(s.in, b[:size])
 }
 
-// patience is how long the next message may be in coming.
-func (s *stream) patience() time.Duration {
+// patience is how long the next message of a connection may be in coming.
+func (s *Server) patience(first, allocated bool) time.Duration {
 	switch {
-	case s.first:
+	case first:
 		return firstFrameTimeout
-	case s.allocated():
-		return s.server.maxLifetime + frameTimeout
+	case allocated:
+		return s.maxLifetime + frameTimeout
 	default:
 		return idleTimeout
 	}

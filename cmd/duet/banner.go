@@ -60,6 +60,9 @@ func (s *server) describeRelay(b *banner) {
 	if s.cfg.Turn.TCP {
 		b.add("", "The same over TCP.")
 	}
+	if s.cfg.Turn.DTLS {
+		b.add("", "The same over DTLS on port %d/udp, for clients other than browsers.", s.cfg.Turn.TLSListeningPort)
+	}
 	if host, port := s.tlsHost(); host != "" {
 		b.add("", "turns:%s:%d (TLS, on the port of the page)", host, port)
 	} else if s.split != nil {

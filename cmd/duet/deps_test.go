@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 var reserved = map[string][]string{
 	"github.com/pion/turn/v4":      {"relay"},
 	"github.com/pion/stun/v3":      {"relay"},
+	"github.com/pion/dtls/v3":      {"relay"},
 	"github.com/gorilla/websocket": {"signaling"},
 	"github.com/BurntSushi/toml":   {"config"},
 	"github.com/prometheus":        {"cmd/duet"},
@@ -34,8 +35,11 @@ var reserved = map[string][]string{
 	"encoding/json":                {"signaling", "cmd/duet", "config"},
 }
 
-// engine is the only file of relay that may import pion/turn.
-const engine = "relay/engine.go"
+// onlyFiles are the files of relay that alone may import what pion calls a package.
+var onlyFiles = map[string]string{
+	"github.com/pion/turn": "relay/engine.go",
+	"github.com/pion/dtls": "relay/handshake.go",
+}
 
 func TestPackagesImportOnlyWhatTheDesignAllows(t *testing.T) {
 	for name, imports := range listImports(t) {
@@ -59,15 +63,17 @@ func TestPackagesImportOnlyWhatTheDesignAllows(t *testing.T) {
 	}
 }
 
-func TestOnlyTheEngineKnowsPion(t *testing.T) {
-	out, err := exec.Command("grep", "-rl", "--include=*.go", `"github.com/pion/turn`, "../..").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file := range strings.FieldsSeq(string(out)) {
-		file = strings.TrimPrefix(path.Clean(file), "../../")
-		if file != engine && !strings.HasSuffix(file, "_test.go") {
-			t.Errorf("%s imports pion/turn", file)
+func TestOneFileKnowsEachPartOfPion(t *testing.T) {
+	for part, only := range onlyFiles {
+		out, err := exec.Command("grep", "-rl", "--include=*.go", `"`+part, "../..").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for file := range strings.FieldsSeq(string(out)) {
+			file = strings.TrimPrefix(path.Clean(file), "../../")
+			if file != only && !strings.HasSuffix(file, "_test.go") {
+				t.Errorf("%s imports %s", file, part)
+			}
 		}
 	}
 }

@@ -64,7 +64,7 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	if cfg.Turn.Enabled {
-		if s.relay, err = relay.New(cfg.Turn, relay.Options{Log: log.With("part", "relay")}); err != nil {
+		if s.relay, err = relay.New(cfg.Turn, relay.Options{Log: log.With("part", "relay"), Certificate: s.certificate}); err != nil {
 			return nil, errors.Join(err, s.listener.Close())
 		}
 	}

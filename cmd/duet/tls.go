@@ -86,6 +86,9 @@ func (c *certificate) get(now time.Time) *tls.Certificate {
 	return c.current
 }
 
+// certificate is the one for a handshake that begins now. TLS must be on.
+func (s *server) certificate() *tls.Certificate { return s.cert.get(time.Now()) }
+
 // name is a host that the certificate is for, empty if it names none.
 func (c *certificate) name() string {
 	c.mu.Lock()
