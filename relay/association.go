@@ -95,8 +95,8 @@ func (a *association) shakeHands(source netip.Prefix) {
 func (a *association) handshake() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout) // end cuts it short
 	defer cancel()
-	link := &link{association: a}
-	if a.conn, err = a.listener.server.handshakes.server(link, udpAddr(a.client)); err != nil {
+	link := &link{association: a, client: udpAddr(a.client)}
+	if a.conn, err = a.listener.server.handshakes.server(link, link.client); err != nil {
 		return err
 	}
 	return a.conn.HandshakeContext(ctx)

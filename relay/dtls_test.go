@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -9,14 +10,23 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
+	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/netip"
-	"sync"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/stun/v3"
 
 	"github.com/duetcall/duet/config"
 )
@@ -79,18 +89,23 @@ func (s *Server) testDTLSAddr() netip.AddrPort { return addrPort(s.dtls[0].local
 // dialDTLS connects as a client that trusts the certificate alone.
 func dialDTLS(t *testing.T, s *Server, cert *tls.Certificate) *dtls.Conn {
 	t.Helper()
-	conn, err := tryDTLS(t, s, cert)
+	return shake(t, s, cert, listenUDP(t, s.testDTLSAddr().Addr()))
+}
+
+// shake is dialDTLS over a socket that the test has opened.
+func shake(t *testing.T, s *Server, cert *tls.Certificate, socket net.PacketConn) *dtls.Conn {
+	t.Helper()
+	conn, err := tryDTLS(t, s, cert, socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return conn
 }
 
-func tryDTLS(t *testing.T, s *Server, cert *tls.Certificate) (*dtls.Conn, error) {
+func tryDTLS(t *testing.T, s *Server, cert *tls.Certificate, socket net.PacketConn) (*dtls.Conn, error) {
 	t.Helper()
 	trusted := x509.NewCertPool()
 	trusted.AddCert(cert.Leaf)
-	socket := listenUDP(t, s.testDTLSAddr().Addr())
 	conn, err := dtls.ClientWithOptions(socket, udpAddr(s.testDTLSAddr()), dtls.WithRootCAs(trusted), dtls.WithServerName("turn.test"))
 	if err != nil {
 		t.Fatal(err)
@@ -137,4 +152,116 @@ func TestMembersTalkOverDTLSAndUDP(t *testing.T) {
 	}
 }
 
-var _ sync.Mutex
+// A client that is OpenSSL's, with each kind of key.
+func TestOpenSSLTalksDTLS(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Fatal(err) // .ci/deps
+	}
+	for _, key := range []crypto.Signer{ecdsaKey(t), rsaKey(t)} {
+		cert := certificateOf(t, key)
+		s := serve(t, dtlsConfig(), Options{Certificate: func() *tls.Certificate { return cert }})
+		trusted := filepath.Join(t.TempDir(), "cert.pem")
+		if err := os.WriteFile(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		client := exec.CommandContext(t.Context(), openssl, "s_client", "-dtls1_2", "-quiet", "-no_ign_eof", "-connect", s.testDTLSAddr().String(),
+			"-CAfile", trusted, "-verify_return_error")
+		request, err := client.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers, err := client.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ask := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+		answer := make([]byte, 32)
+		for range 3 {
+			if _, err := request.Write(ask); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(answers, answer); err != nil {
+				t.Fatal(err)
+			}
+			if binary.BigEndian.Uint16(answer) != 0x0101 || !bytes.Equal(answer[8:20], ask[8:20]) {
+				t.Errorf("answer %x", answer)
+			}
+		}
+		request.Close()
+		_ = client.Wait() // its status tells of its input
+		eventually(t, "its goodbye is heard", func() bool { return s.streams.count() == 0 })
+	}
+}
+
+func TestEachDTLSHandshakeHasTheCertificateOfItsTime(t *testing.T) {
+	var current atomic.Pointer[tls.Certificate]
+	first, renewed := certificateOf(t, ecdsaKey(t)), certificateOf(t, rsaKey(t))
+	current.Store(first)
+	s := serve(t, dtlsConfig(), Options{Certificate: current.Load})
+	dialDTLS(t, s, first)
+	current.Store(renewed)
+	dialDTLS(t, s, renewed)
+	if _, err := tryDTLS(t, s, first, listenUDP(t, s.testDTLSAddr().Addr())); err == nil {
+		t.Error("the old certificate is still in use")
+	}
+	eventually(t, "the client's refusal is counted", func() bool { return s.Stats().Dropped[DropHandshake] == 1 })
+}
+
+func TestDTLSNeedsACertificateAndAPort(t *testing.T) {
+	if s, err := New(dtlsConfig(), Options{}); err == nil || !strings.Contains(err.Error(), "[tls] cert and key") {
+		if err == nil {
+			s.Close()
+		}
+		t.Errorf("without a certificate: %v", err)
+	}
+	cfg := dtlsConfig()
+	taken, err := net.ListenUDP("udp", udpAddr(netip.AddrPortFrom(cfg.ListeningIP[0], testTLSPort)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if s, err := New(cfg, Options{Certificate: func() *tls.Certificate { return nil }}); err == nil || !strings.Contains(err.Error(), "tls_listening_port") {
+		if err == nil {
+			s.Close()
+		}
+		t.Errorf("with the port taken: %v", err)
+	}
+}
+
+// An update of pion/dtls may move what expectCookie writes to; it must not go unnoticed.
+func TestTheLibraryKeepsItsCookieWhereWeLookForIt(t *testing.T) {
+	if !knowsCookie() {
+		t.Fatal(errOtherDTLS)
+	}
+}
+
+func TestBrowsersAreNotToldOfDTLS(t *testing.T) {
+	s, _ := serveDTLS(t)
+	if urls := s.URLs(); len(urls) != 1 || !strings.HasPrefix(urls[0], "turn:") {
+		t.Errorf("URLs() = %v", urls)
+	}
+}
+
+// With associations the log says how they end, and what they moved is counted.
+func TestTheEndOfAnAssociationIsTheEndOfItsAllocation(t *testing.T) {
+	log := make(lines, 100)
+	cert := certificateOf(t, ecdsaKey(t))
+	s := serve(t, dtlsConfig(), Options{
+		Log:         slog.New(slog.NewTextHandler(log, nil)),
+		Certificate: func() *tls.Certificate { return cert },
+	})
+	conn := dialDTLS(t, s, cert)
+	callOver(t, s, s.Credential("ann"), onDTLS{conn, udpAddr(s.testAddr())})
+	conn.Close()
+	eventually(t, "the allocation is gone", func() bool {
+		stats := s.Stats()
+		return stats.Allocations == 0 && stats.PortsUsed == 0 && s.streams.count() == 0 && stats.FromClients.Packets >= 2
+	})
+	if got := <-log; !strings.Contains(got, `reason="connection closed"`) || !strings.Contains(got, "transport=dtls") {
+		t.Errorf("the log says %s", got)
+	}
+}

@@ -22,8 +22,8 @@ const (
 	versionDTLS10 = 0xFEFF
 	versionDTLS12 = 0xFEFD
 
-	// maxHello is the longest ClientHello that is looked at, of which an honest
-	// client's fills a fifth.
+	// maxHello is the longest ClientHello that is looked at. Those of OpenSSL and GnuTLS
+	// have less than 400 bytes.
 	maxHello = 1400
 	// maxRecordNumber: record sequence numbers have 48 bits.
 	maxRecordNumber = 1<<48 - 1

@@ -12,6 +12,7 @@ import (
 // the cookie (RFC 6347 section 4.2.1), the library's always has 1.
 type link struct {
 	association *association
+	client      net.Addr
 	out         []byte
 }
 
@@ -22,7 +23,7 @@ func (l *link) ReadFrom(b []byte) (int, net.Addr, error) {
 	case d := <-a.in:
 		n := copy(b, d.data)
 		a.listener.server.inbound.put(d)
-		return n, udpAddr(a.client), nil
+		return n, l.client, nil
 	case <-a.done:
 		return 0, nil, net.ErrClosed
 	}
