@@ -37,10 +37,15 @@ func (c *cookies) issue(h *hello, client netip.AddrPort, now time.Time) [cookieS
 }
 
 // check reports whether the hello's cookie is one that issue has made for it, in this
-// period or the one before.
+// period or the one before; its lowest bit says in which.
 func (c *cookies) check(h *hello, client netip.AddrPort, now time.Time) bool {
-	current, previous := c.of(h, client, period(now)), c.of(h, client, period(now)-1)
-	return subtle.ConstantTimeCompare(current[:], h.cookie)|subtle.ConstantTimeCompare(previous[:], h.cookie) == 1
+	if len(h.cookie) != cookieSize {
+		return false
+	}
+	issued := period(now)
+	issued -= (issued ^ int64(h.cookie[cookieSize-1])) & 1
+	cookie := c.of(h, client, issued)
+	return subtle.ConstantTimeCompare(cookie[:], h.cookie) == 1
 }
 
 func period(now time.Time) int64 { return now.UnixNano() / int64(cookiePeriod) }
@@ -54,5 +59,7 @@ func (c *cookies) of(h *hello, client netip.AddrPort, period int64) [cookieSize]
 	m = append(m, h.suites...)
 	c.message = m
 	sum := c.hash.sha256(c.key[:], m)
-	return [cookieSize]byte(sum[:])
+	cookie := [cookieSize]byte(sum[:])
+	cookie[cookieSize-1] = cookie[cookieSize-1]&^1 | byte(period&1)
+	return cookie
 }

@@ -1,5 +1,5 @@
-// Package relay is the STUN server and the TURN relay, for clients over UDP, TCP and
-// TLS (RFC 8489, RFC 8656). A call whose two ends cannot reach each other reaches the relay, and the
+// Package relay is the STUN server and the TURN relay, for clients over UDP, TCP, TLS
+// and DTLS (RFC 8489, RFC 8656, RFC 7350). A call whose two ends cannot reach each other reaches the relay, and the
 // relay passes its packets on.
 //
 // # The life of a packet
@@ -78,6 +78,16 @@
 // everything. streams.go bounds their number. Over TCP the relay accepts them
 // itself (accept.go); over TLS whoever ends TLS hands them over, to ServeStream.
 //
+// # DTLS
+//
+// pion/dtls (handshake.go) remembers a client from its first hello on. So dtls.go stands
+// in front of it, one goroutine for each socket: it answers hellos itself, with a cookie
+// that it need not remember (hello.go, cookie.go), and only a hello that brings such a
+// cookie makes an association, of which there are so many in all and from one source. To
+// the library link.go is the network: it lets through what a client may send at that
+// point, and little of it before the handshake is done. From then on an association is
+// to the relay what a stream is: a shard and an engine of its own (association.go).
+//
 // # Addresses
 //
 // Behind 1:1 NAT a relayed address is public while the socket's is private. When
@@ -97,6 +107,8 @@
 //   - Each shard has one reading goroutine, started by the engine in Run. It relays
 //     what clients send, owns the pending request, and writes permissions and channels.
 //     It ends when the socket is closed.
+//   - Each DTLS socket has a goroutine that hands datagrams out to associations. Each
+//     association has one that shakes hands, and two of the library's until it is closed.
 //   - Each allocation has a goroutine that reads the relay socket (readPeers), from
 //     relayOn until the socket is closed. The engine's goroutine for the same waits in
 //     allocation.ReadFrom, and ends there: see there.
@@ -107,5 +119,5 @@
 //     which packets and requests read through an atomic pointer.
 //   - Counters are atomics, policy and credentials immutable.
 //
-// Run waits for the reading goroutines and for those of the allocations.
+// Run waits for the reading goroutines, for handshakes and for those of the allocations.
 package relay

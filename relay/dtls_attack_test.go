@@ -83,13 +83,7 @@ func TestASourceHasOnlySoManyHandshakes(t *testing.T) {
 		t.Errorf("%d associations, want %d", n, maxHandshakesPerSource)
 	}
 	// A client at another address does not notice.
-	local := &net.UDPAddr{IP: ownLoopback().AsSlice()}
-	socket, err := net.ListenUDP("udp", local)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { socket.Close() })
-	shake(t, s, cert, socket)
+	shake(t, s, cert, listenUDP(t, ownLoopback()))
 }
 
 // A hello that was seen on the way makes nothing when it comes again, and ends nothing.
@@ -210,6 +204,39 @@ func TestHellosAreAnsweredAsRarelyAsOtherStrangers(t *testing.T) {
 	}
 }
 
+// The records of the server go on where the client's hello left off, also when that was
+// not its second (RFC 6347 section 4.2.1): the client would take them for repeated ones.
+func TestALostQuestionForTheCookieIsNoticedByNobody(t *testing.T) {
+	s, cert := serveDTLS(t)
+	deaf := &deafAtFirst{UDPConn: listenUDP(t, s.testDTLSAddr().Addr()), ignores: 3}
+	a := callOver(t, s, s.Credential("ann"), onDTLS{shake(t, s, cert, deaf), udpAddr(s.testAddr())})
+	b := callOverDTLS(t, s, cert, "bob")
+	permitEachOther(t, a, b)
+	talk(t, a, b)
+	if deaf.first[0] != 22 || deaf.first[13] != 2 || recordNumber(deaf.first) != 4 {
+		t.Errorf("the ServerHello's record has number %d, want that of the fifth hello: %x", recordNumber(deaf.first), deaf.first[:14])
+	}
+}
+
+// deafAtFirst is a client's socket that loses the first datagrams it gets.
+type deafAtFirst struct {
+	*net.UDPConn
+	ignores int
+	first   []byte // after the HelloVerifyRequest that was not lost
+}
+
+func (d *deafAtFirst) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := d.UDPConn.ReadFrom(b)
+		if d.ignores--; err != nil || d.ignores < 0 {
+			if d.ignores == -2 {
+				d.first = bytes.Clone(b[:n])
+			}
+			return n, from, err
+		}
+	}
+}
+
 // Whoever knows where a client and the server are can write to each in the other's name.
 func TestWhatIsNotEncryptedDoesNotDisturbACall(t *testing.T) {
 	s, cert := serveDTLS(t)
@@ -229,7 +256,9 @@ func TestWhatIsNotEncryptedDoesNotDisturbACall(t *testing.T) {
 		unhex("17fefd00010000000000ff 0020" + "00000000000000000000000000000000000000000000000000000000000000ff"),
 		unhex("17fefd00010000000000ff ffff 00"),
 		unhex("17fefd000200000000000000020000"),
-		unhex(opensslHello), unhex(oldHello), unhex(opensslHello)[:100], {0}, {},
+		unhex(opensslHello), unhex(oldHello), unhex(opensslHello)[:100],
+		{0},
+		{},
 	}
 	for range 50 {
 		for _, datagram := range forged {

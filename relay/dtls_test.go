@@ -106,7 +106,7 @@ func tryDTLS(t *testing.T, s *Server, cert *tls.Certificate, socket net.PacketCo
 	t.Helper()
 	trusted := x509.NewCertPool()
 	trusted.AddCert(cert.Leaf)
-	conn, err := dtls.ClientWithOptions(socket, udpAddr(s.testDTLSAddr()), dtls.WithRootCAs(trusted), dtls.WithServerName("turn.test"))
+	conn, err := dtls.ClientWithOptions(socket, udpAddr(s.testDTLSAddr()), dtls.WithRootCAs(trusted), dtls.WithServerName("turn.test"), dtls.WithFlightInterval(200*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ type shard struct {
 	socket    *socket
 	local     *net.UDPAddr
 	clients   *clientTable
-	transport string // "udp", "tcp" or "tls"
+	transport string // "udp", "tcp", "tls" or "dtls"
 	ended     func() // called once the reader has
 	closed    atomic.Bool
 
