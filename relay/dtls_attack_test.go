@@ -206,34 +206,45 @@ func TestHellosAreAnsweredAsRarelyAsOtherStrangers(t *testing.T) {
 
 // The records of the server go on where the client's hello left off, also when that was
 // not its second (RFC 6347 section 4.2.1): the client would take them for repeated ones.
-func TestALostQuestionForTheCookieIsNoticedByNobody(t *testing.T) {
+// And who did not hear the end of the handshake is told again.
+func TestWhatIsLostOfAHandshakeIsMadeGood(t *testing.T) {
 	s, cert := serveDTLS(t)
-	deaf := &deafAtFirst{UDPConn: listenUDP(t, s.testDTLSAddr().Addr()), ignores: 3}
-	a := callOver(t, s, s.Credential("ann"), onDTLS{shake(t, s, cert, deaf), udpAddr(s.testAddr())})
+	lossy := &lossySocket{UDPConn: listenUDP(t, s.testDTLSAddr().Addr()), questions: 3, ends: 2}
+	a := callOver(t, s, s.Credential("ann"), onDTLS{shake(t, s, cert, lossy), udpAddr(s.testAddr())})
 	b := callOverDTLS(t, s, cert, "bob")
 	permitEachOther(t, a, b)
 	talk(t, a, b)
-	if deaf.first[0] != 22 || deaf.first[13] != 2 || recordNumber(deaf.first) != 4 {
-		t.Errorf("the ServerHello's record has number %d, want that of the fifth hello: %x", recordNumber(deaf.first), deaf.first[:14])
+	if lossy.questions != -1 || lossy.ends != -1 || lossy.number != 4 {
+		t.Errorf("lost all but %d and %d; the ServerHello's record has number %d, want that of the fifth hello",
+			lossy.questions, lossy.ends, lossy.number)
 	}
 }
 
-// deafAtFirst is a client's socket that loses the first datagrams it gets.
-type deafAtFirst struct {
+// lossySocket is a client's that loses some questions for the cookie, and then some last
+// flights of the server.
+type lossySocket struct {
 	*net.UDPConn
-	ignores int
-	first   []byte // after the HelloVerifyRequest that was not lost
+	questions, ends int    // to lose, -1 when one has passed
+	number          uint64 // of the ServerHello's record
 }
 
-func (d *deafAtFirst) ReadFrom(b []byte) (int, net.Addr, error) {
+func (l *lossySocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
-		n, from, err := d.UDPConn.ReadFrom(b)
-		if d.ignores--; err != nil || d.ignores < 0 {
-			if d.ignores == -2 {
-				d.first = bytes.Clone(b[:n])
+		n, from, err := l.UDPConn.ReadFrom(b)
+		switch {
+		case err != nil:
+		case b[0] == recordHandshake && b[13] == messageVerifyRequest:
+			if l.questions--; l.questions >= 0 {
+				continue
 			}
-			return n, from, err
+		case b[0] == recordHandshake && recordEpoch(b) == 0 && b[13] == 2:
+			l.number = recordNumber(b)
+		case b[0] == recordChangeCipher:
+			if l.ends--; l.ends >= 0 {
+				continue
+			}
 		}
+		return n, from, err
 	}
 }
 

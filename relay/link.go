@@ -45,8 +45,8 @@ func (l *link) WriteTo(b []byte, _ net.Addr) (int, error) {
 // renumbered returns the datagram with the numbers of its plain records shifted. Of
 // those nothing is signed but the messages in them.
 func (l *link) renumbered(b []byte) []byte {
-	if l.association.shift == 0 || l.association.established.Load() {
-		return b
+	if l.association.shift == 0 || len(b) < recordHeader || recordEpoch(b) != 0 {
+		return b // what is encrypted comes last
 	}
 	l.out = append(l.out[:0], b...)
 	for rest := l.out; len(rest) >= recordHeader; {
