@@ -284,7 +284,8 @@ func TestAddressSetByHandIsCheckedByServers(t *testing.T) {
 		w.sees = "9.9.9.9"
 		wantLine(t, w.after(stunInterval), "well again")
 		w.want(t, "9.9.9.9", how, "")
-
+	})
+	synctest.Test(t, func(t *testing.T) { // in a time of its own: the other goes on following
 		old := newWorld(t, config.Turn{ExternalIP: named("turn.example.org"), STUNServers: oneServer})
 		old.names["turn.example.org"], old.sees = ips("9.9.9.9"), "8.8.8.8"
 		old.begin(t)
