@@ -35,6 +35,7 @@ type Config struct {
 	TLS       TLS       `toml:"tls"`
 	Metrics   Metrics   `toml:"metrics"`
 	Log       Log       `toml:"log"`
+	Process   Process   `toml:"process"`
 }
 
 // Default returns the configuration that holds without a file.
@@ -67,6 +68,7 @@ func Default() Config {
 			MaxChannels:         64,
 			ErrorRate:           10,
 			BindingRate:         50,
+			DrainTimeout:        Duration(time.Hour),
 		},
 		TLS:     TLS{Listen: ":443"},
 		Metrics: Metrics{Listen: "127.0.0.1:9641"},
@@ -171,6 +173,11 @@ type Turn struct {
 	// TotalBytesPerSecond is how many bytes of data all allocations together may
 	// relay per second, in each direction; 0 is unlimited.
 	TotalBytesPerSecond int `toml:"bps_capacity"`
+	// AlternateServer are the TURN servers that clients are sent to while this one
+	// drains (ALTERNATE-SERVER, RFC 8489 section 14.15): "address:port".
+	AlternateServer []netip.AddrPort `toml:"alternate_server"`
+	// DrainTimeout is how long a drain waits for running allocations; 0 is for ever.
+	DrainTimeout Duration `toml:"drain_timeout"`
 	// DeniedPeerIP are peers that nobody may reach through the relay, beside
 	// the special-purpose ranges that are refused unless allowed.
 	DeniedPeerIP []IPRange `toml:"denied_peer_ip"`
@@ -196,6 +203,13 @@ func (t TLS) On() bool { return t.Cert != "" }
 type Metrics struct {
 	// Listen is the TCP address of /metrics, "host:port". Empty: there are none.
 	Listen string `toml:"listen"`
+}
+
+// Process is how the running server is found.
+type Process struct {
+	// PIDFile is where the server writes its process id, for `duet drain` and `duet
+	// reload`. Empty: nowhere.
+	PIDFile string `toml:"pid_file"`
 }
 
 // Log says how much is logged and in which form.

@@ -44,7 +44,7 @@ const (
 	service  = "this is for whatever starts Duet, systemd or a container"
 	logging  = "Duet logs to standard error, which systemd or the container keeps; see [log]"
 	meters   = "metrics are always there, at [metrics] listen"
-	oneNode  = "a Duet relay sends nobody to another server; list several servers in the client's iceServers"
+	oneNode  = "Duet sends clients to another server only while it drains, see alternate_server; else list several servers in the client's iceServers"
 	discover = "Duet answers plain binding requests only (RFC 8489), never those of RFC 5780 or older"
 	fixed    = "this time is fixed by RFC 8656, as coturn advises"
 	ipFamily = "IPv4 is allocated unless the client asks for IPv6, as RFC 8656 has it"
@@ -203,7 +203,7 @@ func coturnOptions() coturnTable {
 
 		// The process.
 		{name: "daemon", letter: 'o', fate: never, why: service},
-		{name: "pidfile", valued: true, fate: never, why: service},
+		{name: "pidfile", valued: true, take: (*coturnImport).takeText, key: "process.pid_file"},
 		{name: "proc-user", valued: true, fate: never, why: service},
 		{name: "proc-group", valued: true, fate: never, why: service},
 		{name: "-c", letter: 'c', valued: true, fate: never, warn: true, why: "the settings of that file are not in here: import it, too"},

@@ -21,6 +21,8 @@ func textWanted(target any) string {
 		return `a duration such as "45s" or "12h"`
 	case *netip.Addr:
 		return "an IP address"
+	case *netip.AddrPort:
+		return `an IP address and a port, "192.0.2.1:3478"`
 	case *Prefix:
 		return "an IP address or a CIDR prefix"
 	case *IPRange:
@@ -47,6 +49,8 @@ func parseText(target any, text string) (hint string, ok bool) {
 		*v, hint, ok = parseDuration(text)
 	case *netip.Addr:
 		*v, ok = parseAddr(text)
+	case *netip.AddrPort:
+		*v, hint, ok = parseAddrPort(text)
 	case *Prefix:
 		*v, hint, ok = parsePrefix(text)
 	case *IPRange:
@@ -86,6 +90,19 @@ func parseDuration(text string) (d Duration, hint string, ok bool) {
 func parseAddr(text string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(text)
 	return addr.Unmap(), err == nil && addr.Zone() == ""
+}
+
+// parseAddrPort reads "address:port", with brackets around an IPv6 address. Names are
+// refused: a STUN message carries addresses.
+func parseAddrPort(text string) (at netip.AddrPort, hint string, ok bool) {
+	at, err := netip.ParseAddrPort(text)
+	if err == nil && at.Addr().Zone() == "" {
+		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), "", true
+	}
+	if addr, ok := parseAddr(strings.Trim(text, "[]")); ok {
+		hint = fmt.Sprintf("did you mean %q?", netip.AddrPortFrom(addr, 3478))
+	}
+	return netip.AddrPort{}, hint, false
 }
 
 func parsePrefix(text string) (p Prefix, hint string, ok bool) {

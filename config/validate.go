@@ -107,6 +107,17 @@ func (f *findings) turn(t Turn) {
 	f.between("turn.error_rate", t.ErrorRate, 0, maxRate)
 	f.between("turn.binding_rate", t.BindingRate, 0, maxRate)
 	f.software(t.Software)
+	f.alternates(t.AlternateServer)
+	f.atLeast("turn.drain_timeout", t.DrainTimeout, 0)
+}
+
+// alternates must be addresses that clients can send to.
+func (f *findings) alternates(servers []netip.AddrPort) {
+	for i, server := range servers {
+		if addr := server.Addr(); !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || server.Port() == 0 {
+			f.add(fmt.Sprintf("%q is not the address of a server", server), "", elementKey("turn.alternate_server", i))
+		}
+	}
 }
 
 func (f *findings) software(name string) {

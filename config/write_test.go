@@ -67,12 +67,15 @@ func full() Config {
 			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2, MaxBytesPerSecond: 3, TotalBytesPerSecond: 4,
 			StaleNonce: Duration(time.Minute), MaxAllocateLifetime: Duration(20 * time.Minute), MaxPermissions: 1, MaxChannels: 2,
 			ErrorRate: 3, BindingRate: 4, Software: "s \"é\"",
-			DeniedPeerIP:  []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},
-			AllowedPeerIP: []IPRange{{addr("::"), addr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, {addr("::1"), addr("::1")}},
+			AlternateServer: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:3478"), netip.MustParseAddrPort("[2001:db8::7]:1")},
+			DrainTimeout:    Duration(time.Minute),
+			DeniedPeerIP:    []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},
+			AllowedPeerIP:   []IPRange{{addr("::"), addr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, {addr("::1"), addr("::1")}},
 		},
 		TLS:     TLS{Listen: "192.0.2.1:8443", Cert: "/etc/duet/cert.pem", Key: "/etc/duet/key.pem"},
 		Metrics: Metrics{Listen: ""},
 		Log:     Log{Level: "debug", Format: "json"},
+		Process: Process{PIDFile: "/run/duet/duet.pid"},
 	}
 }
 

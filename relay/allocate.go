@@ -83,6 +83,7 @@ func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocat
 		family:    family,
 		at:        at,
 		user:      p.grant.user,
+		auth:      p.auth,
 		client:    p.client,
 		local:     addrPort(conn.LocalAddr()),
 		began:     p.began,
@@ -90,17 +91,20 @@ func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocat
 		localAddr: conn.LocalAddr().(*net.UDPAddr),
 	}
 	a.routes.Store(noRoutes)
-	a.up.bucket.bytesPerSecond = server.maxBytesPerSecond
-	a.down.bucket.bytesPerSecond = server.maxBytesPerSecond
+	a.up.bucket.limit(p.settings.maxBytesPerSecond)
+	a.down.bucket.limit(p.settings.maxBytesPerSecond)
 	a.relayed = netip.AddrPortFrom(at.external, a.local.Port())
 	family.mapped[a.local.Port()-family.first].Store(at)
 	at.live.Add(1)
-	a.deadline.Store(p.began.Add(p.grantedLifetime(server.maxLifetime)).UnixNano())
+	a.deadline.Store(p.began.Add(p.grantedLifetime(p.settings.maxLifetime)).UnixNano())
 	server.relays.Add(3) // ReadFrom's end, readPeers' and Close's
 	count := server.stats.of(a)
 	count.live.Add(1)
 	count.total.Add(1)
 	s.clients.put(a)
 	go a.readPeers()
+	if server.revoked.add(a, server.now()) { // while we looked for a port
+		s.revoke(a)
+	}
 	return a
 }

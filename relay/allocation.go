@@ -15,6 +15,7 @@ const (
 	endReleased = "released by the client"
 	endShutdown = "shutdown"
 	endClosed   = "connection closed"
+	endRevoked  = "revoked"
 )
 
 // allocation is one relayed address: the socket that packets are relayed through,
@@ -26,6 +27,7 @@ type allocation struct {
 	family  *family
 	at      *mapping
 	user    user
+	auth    *authenticator // that let it be made
 	client  netip.AddrPort
 	local   netip.AddrPort // of the socket
 	relayed netip.AddrPort // what peers see
@@ -39,8 +41,9 @@ type allocation struct {
 
 	// deadline is when the engine's timer will fire, never later (Unix nanoseconds).
 	deadline atomic.Int64
-	// released is set once the client has asked for the end.
-	released atomic.Bool
+	// released is set once the client has asked for the end, revoked once the end has
+	// been asked for by Revoke.
+	released, revoked atomic.Bool
 
 	// routes are replaced by the shard's reader and read for each packet.
 	routes atomic.Pointer[routes]
@@ -57,10 +60,9 @@ type allocation struct {
 // admits reports whether there is room for the permissions and the channel that the
 // request wants.
 func (a *allocation) admits(r *request) bool {
-	server := a.shard.server
-	now, current := server.clock(), a.routes.Load()
-	return current.admitsPeers(r.peers[:r.peerCount], server.maxPermissions, now) &&
-		(r.method != methodChannelBind || current.admitsChannel(r.channel, server.maxChannels, now))
+	limits, now, current := a.shard.pending.settings, a.shard.server.clock(), a.routes.Load()
+	return current.admitsPeers(r.peers[:r.peerCount], limits.maxPermissions, now) &&
+		(r.method != methodChannelBind || current.admitsChannel(r.channel, limits.maxChannels, now))
 }
 
 // grant gives the allocation the permissions and the channel that the engine has
@@ -101,6 +103,7 @@ func (a *allocation) Close() error {
 		a.shard.server.quota.release(a.user)
 		a.shard.server.stats.of(a).live.Add(-1)
 		a.shard.clients.drop(a)
+		a.shard.server.revoked.drop(a)
 		a.shard.server.log.allocationEnded(a)
 	})
 	return nil
@@ -123,6 +126,8 @@ func (a *allocation) endReason() string {
 	switch {
 	case a.shard.server.stopping.Load():
 		return endShutdown
+	case a.revoked.Load():
+		return endRevoked
 	case a.released.Load():
 		return endReleased
 	case a.shard.closed.Load():

@@ -12,7 +12,9 @@ func (s *shard) answer(packet []byte) {
 	p := &s.pending
 	if messageType(packet)&classMask == classSuccess {
 		p.answered = true
-		s.succeed(packet)
+		if !p.own {
+			s.succeed(packet)
+		}
 		return
 	}
 	code := errorCode(packet)
@@ -22,6 +24,9 @@ func (s *shard) answer(packet []byte) {
 		return
 	}
 	p.answered = true
+	if p.own {
+		return
+	}
 	if p.refusal != accepted {
 		s.refuse(p.refusal)
 		return
@@ -36,7 +41,7 @@ func (s *shard) succeed(packet []byte) {
 	m := append(p.scratch[:0], packet[:len(packet)-4-integritySize]...)
 	switch p.method {
 	case methodRefresh:
-		p.allocation.extend(p.began.Add(p.grantedLifetime(s.server.maxLifetime)))
+		p.allocation.extend(p.began.Add(p.grantedLifetime(p.settings.maxLifetime)))
 	case methodCreatePermission, methodChannelBind:
 		p.allocation.grant(&p.request)
 	case methodAllocate:
@@ -71,7 +76,7 @@ func (s *shard) addAllocation(m message) message {
 func (s *shard) refuse(reason Refusal) {
 	p, server := &s.pending, s.server
 	if !p.known(reason) {
-		if drop := server.limits.answer(server.limits.errors, p.client.Addr(), p.began); drop != kept {
+		if drop := p.settings.limits.answer(p.settings.limits.errors, p.client.Addr(), p.began); drop != kept {
 			server.stats.drop(drop)
 			return
 		}
@@ -84,6 +89,8 @@ func (s *shard) refuse(reason Refusal) {
 		m = s.addChallenge(m)
 	case reason == RefusedAttribute:
 		m = p.addUnknown(m)
+	case reason == RefusedAlternate:
+		m = m.addPlainAddress(attrAlternateServer, p.settings.alternates.pick(p.client.Addr()))
 	}
 	if p.mac != nil && reason != RefusedPeer {
 		server.log.refused(p.client, p.grant.user, reason)
@@ -104,9 +111,9 @@ func (r Refusal) challenges() bool { return r.Code() == 401 || r.Code() == 438 }
 
 func (s *shard) addChallenge(m message) message {
 	p, server := &s.pending, s.server
-	m = m.addText(attrRealm, nil, server.auth.realm)
-	m = m.add(attrNonce, server.nonces.issue(p.fresh[:0], &p.hash, p.client, server.now()))
-	if server.auth.offersSHA256 {
+	m = m.addText(attrRealm, nil, p.settings.auth.realm)
+	m = m.add(attrNonce, p.settings.nonces.issue(p.fresh[:0], &p.hash, p.client, server.now()))
+	if p.settings.auth.offersSHA256 {
 		m = m.add(attrPasswordAlgorithms, algorithmOffer)
 	}
 	return m
@@ -125,8 +132,8 @@ func (e *exchange) addUnknown(m message) message {
 // to know a key, and with a FINGERPRINT if that had one.
 func (s *shard) reply(m message) {
 	p := &s.pending
-	if s.server.software != "" {
-		m = m.addText(attrSoftware, nil, s.server.software)
+	if p.settings.software != "" {
+		m = m.addText(attrSoftware, nil, p.settings.software)
 	}
 	if p.proved {
 		m = m.sign(&p.hash, p.grant.key, p.long)

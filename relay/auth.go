@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"time"
 
 	"github.com/duetcall/duet/config"
@@ -31,6 +32,7 @@ type grant struct {
 // authenticator knows every credential. It is immutable.
 type authenticator struct {
 	realm  string
+	users  map[string]config.Secret // what the accounts are made of
 	static map[string]*account
 	hashed map[[sha256.Size]byte]*account // by USERHASH
 	// secrets are those of time-limited credentials, the current one first.
@@ -45,12 +47,18 @@ type authenticator struct {
 	offersSHA256 bool
 }
 
-func newAuthenticator(cfg config.Turn) *authenticator {
+// horizon is how far ahead of now a time-limited credential may expire.
+func horizon(cfg config.Turn) time.Duration { return max(minHorizon, cfg.CredentialTTL.Std()) }
+
+// newAuthenticator knows the users of cfg, and the secrets, none of which is empty.
+func newAuthenticator(cfg config.Turn, secrets []config.Secret) *authenticator {
 	a := &authenticator{
 		realm:        cfg.Realm,
+		users:        maps.Clone(cfg.Users),
+		secrets:      secrets,
 		static:       make(map[string]*account, len(cfg.Users)),
 		hashed:       make(map[[sha256.Size]byte]*account, len(cfg.Users)),
-		horizon:      max(minHorizon, cfg.CredentialTTL.Std()),
+		horizon:      horizon(cfg),
 		nobody:       make([]byte, sha256.Size),
 		offersSHA256: true,
 	}
@@ -61,11 +69,8 @@ func newAuthenticator(cfg config.Turn) *authenticator {
 		a.hashed[sha256.Sum256([]byte(name+":"+cfg.Realm))] = account
 		a.offersSHA256 = a.offersSHA256 && account.sha256 != nil
 	}
-	for _, secret := range []config.Secret{cfg.StaticAuthSecret, cfg.StaticAuthSecretPrevious} {
-		if secret != "" {
-			a.secrets = append(a.secrets, secret)
-			a.keys = append(a.keys, macKey(secret.Reveal()))
-		}
+	for _, secret := range secrets {
+		a.keys = append(a.keys, macKey(secret.Reveal()))
 	}
 	return a
 }
@@ -83,11 +88,11 @@ func (s *shard) authenticate() (Refusal, Drop) {
 	if len(p.username) == 0 && len(p.userhash) == 0 || len(p.realm) == 0 || len(p.nonce) == 0 {
 		return RefusedMalformed, kept
 	}
-	state := server.nonces.check(p.nonce, &p.hash, p.client, server.now())
+	state := p.settings.nonces.check(p.nonce, &p.hash, p.client, server.now())
 	if state == nonceForeign {
 		return RefusedNonce, kept
 	}
-	chosen, ok := server.auth.algorithm(&p.request)
+	chosen, ok := p.settings.auth.algorithm(&p.request)
 	if !ok {
 		return RefusedMalformed, kept
 	}
@@ -122,17 +127,23 @@ func (a *authenticator) algorithm(r *request) (algorithm, bool) {
 // prove finds out whether the pending request is signed with the key of the user it
 // names. Failures are limited.
 func (s *shard) prove(chosen algorithm) Drop {
-	p, server, source := &s.pending, s.server, s.pending.client.Addr()
+	p, source := &s.pending, s.pending.client.Addr()
 	stranger := p.allocation == nil
 	if stranger {
-		if drop := server.limits.answer(server.limits.proofs, source, p.began); drop != kept {
+		if drop := p.settings.limits.answer(p.settings.limits.proofs, source, p.began); drop != kept {
 			return drop
 		}
 	}
-	p.proved = server.auth.prove(p, chosen)
+	p.auth = p.settings.auth
+	p.proved = p.auth.prove(p, chosen)
+	if !p.proved && !stranger {
+		// A running call outlives a change of its password, and of its user.
+		p.auth = p.allocation.auth
+		p.proved = p.auth != p.settings.auth && p.auth.prove(p, chosen)
+	}
 	if stranger && p.proved {
-		server.limits.proofs.give(source)
-		server.limits.work.give(source)
+		p.settings.limits.proofs.give(source)
+		p.settings.limits.work.give(source)
 	}
 	return kept
 }
@@ -148,6 +159,9 @@ func (a *authenticator) prove(e *exchange, chosen algorithm) bool {
 		key := known.md5
 		if chosen == algorithmSHA256 {
 			key = known.sha256
+		}
+		if key == nil { // offered by newer settings than those that know this user
+			key = a.nobody
 		}
 		if !e.signedWith(key) {
 			return false

@@ -9,7 +9,7 @@ func (s *shard) answerBinding() {
 		s.refuse(RefusedAttribute)
 		return
 	}
-	limits := s.server.limits
+	limits := p.settings.limits
 	if drop := limits.answer(limits.bindings, p.client.Addr(), p.began); drop != kept {
 		s.server.stats.drop(drop)
 		return

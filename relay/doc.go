@@ -115,7 +115,7 @@
 //   - The engine's timers close allocations from goroutines of their own. So
 //     allocation.Close takes only leaf locks (port pool, quota, the shard's table), and
 //     judge keeps requests away from an allocation that is about to expire.
-//   - Run itself follows the relay's addresses (follower). Nobody else writes standing,
+//   - Run itself follows the relay's addresses (follower). It and Reload write standing,
 //     which packets and requests read through an atomic pointer.
 //   - Counters are atomics, policy and credentials immutable.
 //

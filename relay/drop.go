@@ -91,6 +91,8 @@ const (
 	RefusedExpired
 	// RefusedTooFar: 401, the credential claims to last longer than we would ever grant.
 	RefusedTooFar
+	// RefusedRevoked: 401, the member has left, and this would be a new allocation.
+	RefusedRevoked
 	// RefusedPeer: 403, the peer policy.
 	RefusedPeer
 	// RefusedAttribute: 420, an attribute that must be understood and is not.
@@ -115,7 +117,10 @@ const (
 	RefusedNoPort
 	// RefusedReservation: 508, the token is not valid, or too many ports are reserved.
 	RefusedReservation
-	// RefusedDraining: 508, no new allocations before the end (Server.Drain).
+	// RefusedAlternate: 300, no new allocations before the end, but another server has
+	// room (Server.Drain).
+	RefusedAlternate
+	// RefusedDraining: 508, no new allocations before the end, and no other server is known.
 	RefusedDraining
 	// RefusedTooMany: 508, the allocation has all the permissions or channels it may have.
 	RefusedTooMany
@@ -138,6 +143,7 @@ var refusals = [refusalCount]struct {
 	{401, "credential", unauthenticated},
 	{401, "expired", unauthenticated},
 	{401, "too_far", unauthenticated},
+	{401, "revoked", unauthenticated},
 	{403, "peer", "Forbidden"},
 	{420, "attribute", "Unknown Attribute"},
 	{437, "mismatch", "Allocation Mismatch"},
@@ -150,6 +156,7 @@ var refusals = [refusalCount]struct {
 	{486, "total_quota", "Allocation Quota Reached"},
 	{508, "no_port", "Insufficient Capacity"},
 	{508, "reservation", "Insufficient Capacity"},
+	{300, "alternate", "Try Alternate"},
 	{508, "draining", "Insufficient Capacity"},
 	{508, "too_many", "Insufficient Capacity"},
 }

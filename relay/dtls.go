@@ -120,7 +120,7 @@ func (l *dtlsListener) greet(datagram []byte, client netip.AddrPort, a *associat
 // answer asks for a cookie, or says that DTLS 1.0 is over (RFC 8996). Strangers get so
 // many of these answers a second, and together not more, as they get challenges.
 func (l *dtlsListener) answer(h *hello, client netip.AddrPort) Drop {
-	limits := l.server.limits
+	limits := l.server.settings.Load().limits
 	if drop := limits.answer(limits.errors, client.Addr(), time.Now()); drop != kept {
 		return drop
 	}
@@ -141,7 +141,7 @@ func (l *dtlsListener) answer(h *hello, client netip.AddrPort) Drop {
 // time, so those that come to nothing are limited as wrong passwords are.
 func (l *dtlsListener) begin(h *hello, datagram []byte, client netip.AddrPort) Drop {
 	source := sourceOf(client.Addr())
-	if !l.server.limits.proofs.take(client.Addr(), time.Now()) {
+	if !l.server.settings.Load().limits.proofs.take(client.Addr(), time.Now()) {
 		return DropRate
 	}
 	if !l.server.halfOpen.enter(source) {

@@ -24,11 +24,15 @@ type exchange struct {
 type progress struct {
 	client     netip.AddrPort
 	began      time.Time
+	settings   *settings   // that it is judged by, from beginning to end
 	allocation *allocation // of this 5-tuple, before the request
 
 	grant  grant
-	proved bool // the request is signed with the grant's key
+	proved bool           // the request is signed with the grant's key
+	auth   *authenticator // knows the grant
 
+	// own: the request is ours, and nobody waits for an answer.
+	own bool
 	// asked: the engine has the request. retry: its own nonce was stale, and it
 	// will be asked again, once. answered: so has been the client.
 	asked, retry, retried, answered bool
@@ -39,7 +43,7 @@ type progress struct {
 // how many bytes of buf the engine shall see: 0, or the request that it stands for.
 func (s *shard) admit(buf []byte, size int, client netip.AddrPort) int {
 	p := &s.pending
-	p.progress = progress{client: client}
+	p.progress = progress{client: client, settings: s.server.settings.Load()}
 	drop := p.decode(buf[:size])
 	if drop != kept {
 		s.server.stats.drop(drop)
@@ -79,7 +83,7 @@ func (s *shard) ask(buf []byte) int {
 	if p.method == methodRefresh && p.hasLifetime && p.lifetime == 0 {
 		p.allocation.released.Store(true)
 	}
-	p.scratch = p.canonical(p.scratch, s.server.maxLifetime)
+	p.scratch = p.canonical(p.scratch, p.settings.maxLifetime)
 	return copy(buf, p.scratch)
 }
 
@@ -94,7 +98,7 @@ func (s *shard) settle(buf []byte) int {
 	if p.retry {
 		return s.ask(buf)
 	}
-	if !p.answered {
+	if !p.answered && !p.own {
 		s.refuse(RefusedMismatch)
 	}
 	p.asked = false

@@ -56,7 +56,7 @@ func TestASourceGetsItsShareAndThenSilence(t *testing.T) {
 // From however many addresses they come, strangers together get no more than the budget.
 func TestStrangersTogetherHaveABudget(t *testing.T) {
 	gate, out := newGate(t, func(cfg *config.Turn) { cfg.ErrorRate = 10 })
-	gate.server.limits.work = newLimiter(100, 1)
+	gate.server.settings.Load().limits.work = newLimiter(100, 1)
 	request := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)).Raw
 	began := time.Now()
 	for n := range 2000 {

@@ -81,7 +81,8 @@ type direction struct {
 type cacheLine [128]byte
 
 // judge asks the peer policy, the port included: a permission covers all ports of an
-// address. The policy has the last word on each packet, whatever the routes say.
+// address. The policy has the last word on each packet, whatever the routes say, and
+// after a reload it is the new one.
 func (a *allocation) judge(d *direction, peer netip.AddrPort) Drop {
 	policy := a.shard.server.standing.Load().policy
 	if peer == d.judged && policy == d.policy {

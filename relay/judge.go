@@ -40,7 +40,7 @@ func (s *shard) judge() Refusal {
 		return RefusedAttribute
 	case p.method == methodAllocate:
 		return s.judgeAllocate()
-	case p.allocation == nil, p.allocation.expiring(p.began):
+	case p.allocation == nil, p.allocation.expiring(p.began), p.allocation.revoked.Load():
 		return RefusedMismatch
 	case p.allocation.user != p.grant.user:
 		return RefusedUser
@@ -67,7 +67,7 @@ func (s *shard) judgeAllocate() Refusal {
 	case p.allocation != nil && p.allocation.user != p.grant.user:
 		return RefusedMismatch // the user's own may be a retransmission, which the engine remembers
 	case p.allocation == nil && s.server.draining.Load():
-		return RefusedDraining
+		return p.refusedDraining()
 	case p.transport == 0,
 		p.hasToken && (p.wish != anyPort || p.family != 0):
 		return RefusedMalformed
@@ -81,7 +81,11 @@ func (s *shard) judgeAllocate() Refusal {
 	case p.family > familyIPv6 || s.server.family(p.family) == nil:
 		return RefusedFamily
 	}
-	return s.server.auth.opens(p.grant, s.server.now())
+	now := s.server.now()
+	if s.server.revoked.includes(p.grant.user, now) {
+		return RefusedRevoked
+	}
+	return p.settings.auth.opens(p.grant, now)
 }
 
 // judgePeers: one forbidden peer spoils the request (RFC 8656 section 9.2).

@@ -34,12 +34,19 @@ type nonces struct {
 }
 
 func newNonces(lifetime time.Duration, offersSHA256 bool) *nonces {
-	n := &nonces{key: make([]byte, 32), lifetime: lifetime, features: plainFeatures}
+	n := &nonces{key: make([]byte, 32)}
 	rand.Read(n.key)
+	return n.with(lifetime, offersSHA256)
+}
+
+// with makes nonces of the same key, so that those in use stay good, unless the offer
+// of algorithms in them has changed.
+func (n *nonces) with(lifetime time.Duration, offersSHA256 bool) *nonces {
+	next := &nonces{key: n.key, lifetime: lifetime, features: plainFeatures}
 	if offersSHA256 {
-		n.features = offersAlgorithm
+		next.features = offersAlgorithm
 	}
-	return n
+	return next
 }
 
 // nonceState is what check finds.

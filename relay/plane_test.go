@@ -209,13 +209,15 @@ func newMedia(tb testing.TB, channels int) *media {
 	m.s.standing.Store(&standing{policy: policy})
 	began := time.Now()
 	m.s.clock = func() time.Duration { return time.Since(began) }
-	m.s.capacityUp.bytesPerSecond, m.s.capacityDown.bytesPerSecond = 1<<40, 1<<40
+	m.s.capacityUp.limit(1 << 40)
+	m.s.capacityDown.limit(1 << 40)
 	shard := &shard{server: m.s, socket: newSocket(listening), clients: newClientTable()}
 	m.a = &allocation{
 		shard: shard, client: m.clientAt, local: addrPort(relaying.LocalAddr()), socket: newSocket(relaying),
 		family: newFamily(true, 20000, 20001),
 	}
-	m.a.up.bucket.bytesPerSecond, m.a.down.bucket.bytesPerSecond = 1<<40, 1<<40
+	m.a.up.bucket.limit(1 << 40)
+	m.a.down.bucket.limit(1 << 40)
 	routes := noRoutes
 	for i := range channels - 1 {
 		routes = routes.bind(uint16(0x4001+i), netip.AddrPortFrom(netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}), 53), 0)

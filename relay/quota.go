@@ -5,15 +5,21 @@ import "sync"
 // quota counts allocations, from before their port is taken to after their
 // socket is closed.
 type quota struct {
+	mu             sync.Mutex
 	perUser, total int // 0 is unlimited
-
-	mu    sync.Mutex
-	users map[user]int
-	count int
+	users          map[user]int
+	count          int
 }
 
 func newQuota(perUser, total int) *quota {
 	return &quota{perUser: perUser, total: total, users: make(map[user]int)}
+}
+
+// limit sets the quotas from now on. Who holds more keeps it.
+func (q *quota) limit(perUser, total int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.perUser, q.total = perUser, total
 }
 
 // take counts one more allocation of u, or says which quota is used up.

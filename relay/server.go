@@ -33,31 +33,31 @@ type Server struct {
 	log *quietLog
 	now func() time.Time
 	// clock is the data plane's: the time since New.
-	clock  func() time.Duration
-	auth   *authenticator
-	nonces *nonces
-	limits *limits
-	ttl    time.Duration
-	quota  *quota
-	// What an allocation may have, and how long it may live without a Refresh.
-	maxPermissions, maxChannels int
-	maxLifetime                 time.Duration
-	software                    string
+	clock func() time.Duration
+	// settings are what Reload replaces; the realm stays.
+	settings  atomic.Pointer[settings]
+	realm     string
+	generated config.Secret // the secret that we made ourselves, if we had to
+	reloading sync.Mutex    // one reload at a time; guards generated
+
+	quota *quota
 	// reservations count in quota.
 	reservations *reservations
+	revoked      *revocations
 	stats        *counters
 
 	// What all allocations may move together, in each direction.
 	capacityUp, capacityDown bucket
-	maxBytesPerSecond        int64 // of one allocation, in each direction
 	buffers                  packetBuffers
 
-	families  []*family // IPv4 first
-	follower  *follower // New's, then Run's
-	standing  atomic.Pointer[standing]
-	shards    []*shard // of the UDP sockets
-	listeners []net.Listener
-	streams   *streams
+	families []*family // IPv4 first
+	follower *follower // New's, then Run's
+	standing atomic.Pointer[standing]
+	// publishing is held by who replaces standing: Run's follower, or Reload.
+	publishing sync.Mutex
+	shards     []*shard // of the UDP sockets
+	listeners  []net.Listener
+	streams    *streams
 
 	dtls       []*dtlsListener
 	handshakes *handshakes // nil without DTLS
@@ -73,30 +73,20 @@ type Server struct {
 // New finds the relay's addresses, which takes three seconds at most, and binds its
 // sockets. Its errors name the key to change. The sockets are closed when Run returns.
 func New(cfg config.Turn, opts Options) (*Server, error) {
-	if cfg.StaticAuthSecret == "" {
-		cfg.StaticAuthSecret = randomSecret()
-	}
 	s := &Server{
 		log:   newQuietLog(opts.Log),
 		now:   opts.Now,
-		auth:  newAuthenticator(cfg),
-		ttl:   cfg.CredentialTTL.Std(),
+		realm: cfg.Realm,
 		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
 		stats: newCounters(),
-
-		limits:         newLimits(cfg),
-		maxPermissions: cfg.MaxPermissions,
-		maxChannels:    cfg.MaxChannels,
-		maxLifetime:    min(cfg.MaxAllocateLifetime.Std(), engineLifetime),
-		software:       cfg.Software,
 	}
-	s.nonces = newNonces(cfg.StaleNonce.Std(), s.auth.offersSHA256)
-	s.maxBytesPerSecond = int64(cfg.MaxBytesPerSecond)
-	s.capacityUp.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
-	s.capacityDown.bytesPerSecond = int64(cfg.TotalBytesPerSecond)
+	s.capacityUp.limit(int64(cfg.TotalBytesPerSecond))
+	s.capacityDown.limit(int64(cfg.TotalBytesPerSecond))
 	began := time.Now()
 	s.clock = func() time.Duration { return time.Since(began) }
 	s.reservations = newReservations(s.quota)
+	s.revoked = newRevocations(cfg.CredentialTTL.Std())
+	s.settings.Store(s.newSettings(cfg, nil))
 	s.streams = newStreams()
 	s.halfOpen = newHalfOpen()
 	if s.now == nil {
@@ -180,11 +170,6 @@ func (s *Server) start(shard *shard, largest int) error {
 	return startEngine(shard, largest+1, shard.hooks(), s.log.Logger)
 }
 
-// Drain refuses new allocations from now on, so that the server can be stopped when
-// the running calls have ended. The answer is 508: the 300 of RFC 8489 section 14.8
-// must name another server, and we know of none.
-func (s *Server) Drain() { s.draining.Store(true) }
-
 // Close gives back the sockets of a server that Run was never called on.
 func (s *Server) Close() {
 	s.closeSockets()
@@ -211,8 +196,9 @@ func (s *Server) closeDTLS() {
 // Credential mints a time-limited credential for a member, good for
 // credential_ttl from now.
 func (s *Server) Credential(member string) Credential {
-	expires := s.now().Add(s.ttl).Truncate(time.Second)
-	username, password := Mint(s.auth.secrets[0], member, expires)
+	settings := s.settings.Load()
+	expires := s.now().Add(settings.ttl).Truncate(time.Second)
+	username, password := Mint(settings.auth.secrets[0], member, expires)
 	return Credential{Username: username, Password: password, Expires: expires}
 }
 

@@ -91,7 +91,7 @@ func TestCredential(t *testing.T) {
 	cfg = testConfig()
 	cfg.StaticAuthSecret = ""
 	first, second := serve(t, cfg, Options{}), serve(t, cfg, Options{})
-	if a, b := first.auth.secrets[0], second.auth.secrets[0]; a == b || len(a.Reveal()) < 43 {
+	if a, b := first.settings.Load().auth.secrets[0], second.settings.Load().auth.secrets[0]; a == b || len(a.Reveal()) < 43 {
 		t.Error("the secret is not random")
 	}
 }

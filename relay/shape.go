@@ -14,16 +14,20 @@ const burst = time.Second / 2
 // excess over any time is at most a burst and one packet, and a limit below the size
 // of a packet slows packets down rather than stopping them.
 type bucket struct {
-	bytesPerSecond int64        // 0 is unlimited
+	bytesPerSecond atomic.Int64 // 0 is unlimited
 	paid           atomic.Int64 // nanoseconds on the relay's clock
 }
 
+// limit sets the rate from now on.
+func (b *bucket) limit(bytesPerSecond int64) { b.bytesPerSecond.Store(bytesPerSecond) }
+
 // take reports whether a packet of size bytes may pass now.
 func (b *bucket) take(size int, now time.Duration) bool {
-	if b.bytesPerSecond == 0 {
+	rate := b.bytesPerSecond.Load()
+	if rate == 0 {
 		return true
 	}
-	price := int64(size) * int64(time.Second) / b.bytesPerSecond
+	price := int64(size) * int64(time.Second) / rate
 	for {
 		paid := b.paid.Load()
 		from := max(paid, int64(now))

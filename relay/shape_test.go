@@ -12,7 +12,7 @@ func TestBucketHoldsItsRate(t *testing.T) {
 		rate int64
 		size int
 	}{{1_000, 100}, {1_000, 1_200}, {30_000, 160}, {250_000, 1_200}, {100_000_000, 1_400}, {12_500_000_000, 65_000}} {
-		b := bucket{bytesPerSecond: row.rate}
+		b := newBucket(row.rate)
 		const seconds = 20
 		var passed int64
 		step := time.Duration(int64(row.size) * int64(time.Second) / row.rate / 3) // three times too much
@@ -31,19 +31,19 @@ func TestBucketHoldsItsRate(t *testing.T) {
 }
 
 func TestBucketLetsPassWhatIsBelowItsRate(t *testing.T) {
-	b := bucket{bytesPerSecond: 100_000}
+	b := newBucket(100_000)
 	for now := time.Duration(0); now < 10*time.Second; now += 10 * time.Millisecond {
 		if !b.take(1_000, now) {
 			t.Fatalf("refused at %s", now)
 		}
 	}
-	if unlimited := (bucket{}); !unlimited.take(1<<16, 0) {
+	if unlimited := newBucket(0); !unlimited.take(1<<16, 0) {
 		t.Error("0 is a limit")
 	}
 }
 
 func TestBucketIsSharedWithoutALock(t *testing.T) {
-	b := bucket{bytesPerSecond: 1_000_000}
+	b := newBucket(1_000_000)
 	var passed [4]int64
 	var group sync.WaitGroup
 	for i := range passed {
@@ -60,4 +60,10 @@ func TestBucketIsSharedWithoutALock(t *testing.T) {
 	if sum := passed[0] + passed[1] + passed[2] + passed[3]; sum < 500_000 || sum > 501_000 {
 		t.Errorf("%d bytes passed at once, want half a second's", sum)
 	}
+}
+
+func newBucket(rate int64) *bucket {
+	b := new(bucket)
+	b.limit(rate)
+	return b
 }

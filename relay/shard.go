@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +20,9 @@ type shard struct {
 	transport string // "udp", "tcp", "tls" or "dtls"
 	ended     func() // called once the reader has
 	closed    atomic.Bool
+
+	revokedMu sync.Mutex // a leaf
+	revoked   []*allocation
 
 	// The reader's, but for the counters, which anyone may read.
 	_        cacheLine
@@ -43,11 +48,21 @@ func newShard(server *Server, conn udpConn, local *net.UDPAddr, transport string
 // ReadFrom relays what clients send until there is a request, and gives the engine
 // that if it passes the gate, in canonical form.
 func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
-	if n := s.settle(buf); n > 0 {
+	n := s.settle(buf)
+	if n == 0 {
+		n = s.endRevoked(buf)
+	}
+	if n > 0 {
 		return n, s.sender(s.pending.client), nil
 	}
 	for {
 		n, client, err := s.socket.read(buf)
+		if errors.Is(err, errWoken) {
+			if n = s.endRevoked(buf); n > 0 {
+				return n, s.sender(s.pending.client), nil
+			}
+			continue
+		}
 		if err != nil {
 			s.closed.Store(true)
 			s.ended()

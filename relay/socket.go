@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -43,13 +44,39 @@ func newSocket(conn udpConn) *socket {
 	return &socket{conn: conn, closed: make(chan struct{})}
 }
 
-// read returns the next datagram. The only error is net.ErrClosed.
+// errWoken is what read returns after wake.
+var errWoken = errors.New("woken")
+
+// wake makes the reader return errWoken, at once. A client's connection ends instead.
+func (s *socket) wake() {
+	switch conn := s.conn.(type) {
+	case *stream:
+		conn.end()
+	case interface{ SetReadDeadline(time.Time) error }:
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+	default:
+		_ = conn.Close()
+	}
+}
+
+// woken undoes wake. What wake's caller had left for the reader before is seen after it.
+func (s *socket) woken() error {
+	if conn, ok := s.conn.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = conn.SetReadDeadline(time.Time{})
+	}
+	return errWoken
+}
+
+// read returns the next datagram. The only errors are net.ErrClosed and errWoken.
 func (s *socket) read(buf []byte) (int, netip.AddrPort, error) {
 	for {
 		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
 		if err == nil {
 			s.failures = 0
 			return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, netip.AddrPort{}, s.woken()
 		}
 		if errors.Is(err, net.ErrClosed) || !s.pause() {
 			return 0, netip.AddrPort{}, net.ErrClosed

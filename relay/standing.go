@@ -58,8 +58,10 @@ func (s *standing) known(external netip.Addr) *mapping {
 	return nil
 }
 
-// publish makes addresses those of new allocations. Only one goroutine may call it.
+// publish makes addresses those of new allocations.
 func (s *Server) publish(cfg config.Turn, addresses []Address, m machine) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
 	next, before := &standing{}, s.standing.Load()
 	var known []*mapping
 	if before != nil {
@@ -91,11 +93,25 @@ func (s *Server) publish(cfg config.Turn, addresses []Address, m machine) {
 	s.standing.Store(next)
 }
 
+// judgeAnew makes the peer policy anew, of what the operator says now.
+func (s *Server) judgeAnew() {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	next, settings := *s.standing.Load(), s.settings.Load()
+	before := next.because
+	next.because.Allowed, next.because.Denied = settings.allowed, settings.denied
+	if !reflect.DeepEqual(next.because, before) {
+		next.policy = peerpolicy.New(next.because)
+		s.standing.Store(&next)
+	}
+}
+
 // peerConfig tells the peer policy who we are, and were to allocations that live.
 func (s *Server) peerConfig(cfg config.Turn, now *standing, m machine) peerpolicy.Config {
+	settings := s.settings.Load()
 	policy := peerpolicy.Config{
-		Allowed: cfg.AllowedPeerIP,
-		Denied:  cfg.DeniedPeerIP,
+		Allowed: settings.allowed,
+		Denied:  settings.denied,
 		MinPort: uint16(cfg.MinPort),
 		MaxPort: uint16(cfg.MaxPort),
 	}

@@ -17,6 +17,9 @@ type Stats struct {
 	Bindings, Challenges uint64
 	// Refused counts error answers, by reason.
 	Refused map[Refusal]uint64
+	// RevocationsForgotten are members whom Revoke could not remember until their
+	// credentials were over: there were too many.
+	RevocationsForgotten uint64
 	// Dropped counts unanswered datagrams, by reason.
 	Dropped map[Drop]uint64
 	// FromClients and ToClients are the datagrams of the listening sockets. FromPeers
@@ -136,13 +139,15 @@ func (c *counters) refuse(reason Refusal) { c.refused[reason].Add(1) }
 // Stats returns the counters as they are now.
 func (s *Server) Stats() Stats {
 	stats := Stats{
-		ByKind:     make(map[Kind]Count),
-		Bindings:   s.stats.bindings.Load(),
-		Challenges: s.stats.refused[RefusedUnsigned].Load(),
-		Refused:    make(map[Refusal]uint64),
-		Dropped:    make(map[Drop]uint64),
-		Ports:      make(map[string]PortUse),
-		Streams:    s.streams.count(),
+		ByKind:   make(map[Kind]Count),
+		Bindings: s.stats.bindings.Load(),
+
+		RevocationsForgotten: s.revoked.forgottenEarly(),
+		Challenges:           s.stats.refused[RefusedUnsigned].Load(),
+		Refused:              make(map[Refusal]uint64),
+		Dropped:              make(map[Drop]uint64),
+		Ports:                make(map[string]PortUse),
+		Streams:              s.streams.count(),
 	}
 	for kind, of := range s.stats.kinds {
 		count := Count{int(of.live.Load()), of.total.Load()}

@@ -64,7 +64,7 @@ func strangers(t testing.TB, gate *shard) []struct {
 			stun.NewLongTermIntegrity(user, testRealm, "guessed"))
 	}
 	var h hasher
-	ours := string(gate.server.nonces.issue(nil, &h, stranger, gate.server.now()))
+	ours := string(gate.server.settings.Load().nonces.issue(nil, &h, stranger, gate.server.now()))
 	return []struct {
 		name     string
 		datagram []byte
@@ -120,8 +120,8 @@ func TestRefusalsAllocateNothing(t *testing.T) {
 // What it costs to refuse.
 func BenchmarkRefusal(b *testing.B) {
 	gate, _ := newGate(b, nil)
-	gate.server.limits.work = nil
-	gate.server.limits.proofs = nil
+	gate.server.settings.Load().limits.work = nil
+	gate.server.settings.Load().limits.proofs = nil
 	silent, _ := newGate(b, func(cfg *config.Turn) { cfg.ErrorRate, cfg.BindingRate = 1, 1 })
 	buf := make([]byte, maxRequest)
 	for _, row := range strangers(b, gate) {

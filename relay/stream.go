@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type stream struct {
 	// allocated reports whether an allocation depends on this connection.
 	allocated func() bool
 	first     bool // the next message is the first; the reader's
+	ending    atomic.Bool
 
 	mu  sync.Mutex // one writer at a time
 	out []byte
@@ -74,11 +76,17 @@ func (s *stream) readFrame(b []byte) (int, error) {
 	if err := s.conn.SetReadDeadline(time.Now().Add(s.server.patience(s.first, s.allocated()))); err != nil {
 		return 0, err
 	}
+	if s.ending.Load() { // after the deadline, which may have replaced end's
+		return 0, net.ErrClosed
+	}
 	if _, err := s.in.Peek(1); err != nil {
 		return 0, err
 	}
 	if err := s.conn.SetReadDeadline(time.Now().Add(frameTimeout)); err != nil {
 		return 0, err
+	}
+	if s.ending.Load() {
+		return 0, net.ErrClosed
 	}
 	size, err := s.nextSize()
 	if err != nil {
@@ -94,7 +102,7 @@ func (s *Server) patience(first, allocated bool) time.Duration {
 	case first:
 		return firstFrameTimeout
 	case allocated:
-		return s.maxLifetime + frameTimeout
+		return engineLifetime + frameTimeout // whatever max_allocate_lifetime was when it began
 	default:
 		return idleTimeout
 	}
@@ -149,6 +157,13 @@ func (s *stream) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// end has the reader close the connection. It does not block, as Close does when TLS
+// has something to say to a client that does not read.
+func (s *stream) end() {
+	s.ending.Store(true)
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // Close ends the connection.

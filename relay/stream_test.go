@@ -165,7 +165,7 @@ func TestASourceHasOnlySoManyConnections(t *testing.T) {
 // onPipe is a stream whose other end the test holds. It must be made inside a bubble.
 func onPipe(allocated bool) (s *stream, client net.Conn) {
 	client, conn := net.Pipe()
-	s = newStream(&Server{stats: &counters{}, maxLifetime: time.Hour}, conn)
+	s = newStream(&Server{stats: &counters{}}, conn)
 	s.allocated = func() bool { return allocated }
 	return s, client
 }
@@ -185,7 +185,7 @@ func TestAConnectionHasOnlySoLongForEverything(t *testing.T) {
 		{"half a message", "00010008" + cookieAndID + "80220004", false, 0, frameTimeout},
 		{"idle after a message", binding, false, 1, idleTimeout},
 		{"half a message after a message", binding + "0001", false, 1, frameTimeout},
-		{"idle with an allocation", binding, true, 1, time.Hour + frameTimeout},
+		{"idle with an allocation", binding, true, 1, engineLifetime + frameTimeout},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -68,8 +68,9 @@ func (r *routes) channel(peer netip.AddrPort, now time.Duration) (number uint16,
 }
 
 // admitsPeers reports whether permissions for these peers, too, make no more than most.
+// Those there are may always be refreshed: a reload may have made most smaller.
 func (r *routes) admitsPeers(peers []netip.AddrPort, most int, now time.Duration) bool {
-	count := 0
+	count, more := 0, false
 	for _, p := range r.permissions {
 		if now < p.lapses {
 			count++
@@ -78,16 +79,22 @@ func (r *routes) admitsPeers(peers []netip.AddrPort, most int, now time.Duration
 	for i, peer := range peers {
 		if !r.permits(peer.Addr(), now) && !containsAddr(peers[:i], peer.Addr()) {
 			count++
+			more = true
 		}
 	}
-	return count <= most
+	return !more || count <= most
 }
 
-// admitsChannel reports whether this channel, too, makes no more than most.
+// admitsChannel reports whether this channel, too, makes no more than most. One that
+// is bound may always be refreshed.
 func (r *routes) admitsChannel(number uint16, most int, now time.Duration) bool {
 	count := 0
 	for _, c := range r.channels {
-		if now < c.lapses && c.number != number {
+		switch {
+		case now >= c.lapses:
+		case c.number == number:
+			return true
+		default:
 			count++
 		}
 	}

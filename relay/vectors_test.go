@@ -77,7 +77,7 @@ func TestRFC8489Vector(t *testing.T) {
 	cfg := testConfig()
 	cfg.Realm = "example.org"
 	cfg.Users = users(matrix, "TheMatrIX")
-	a := newAuthenticator(cfg)
+	a := newAuthenticator(cfg, nil)
 	if !a.prove(&e, algorithmSHA256) || e.grant.user.name != matrix {
 		t.Errorf("the user of the USERHASH is %q, and the signature does not fit", e.grant.user.name)
 	}

@@ -59,6 +59,7 @@ const (
 	attrAddressErrorCode   = 0x8001
 	attrPasswordAlgorithms = 0x8002
 	attrSoftware           = 0x8022
+	attrAlternateServer    = 0x8023
 	attrFingerprint        = 0x8028
 )
 
@@ -163,6 +164,15 @@ func (m message) addAddress(kind uint16, addr netip.AddrPort) message {
 		value[4+i] = octet ^ m[4+i]
 	}
 	return m.add(kind, value[:size])
+}
+
+// addPlainAddress appends an address that is not XOR-ed (RFC 8489 section 14.1).
+func (m message) addPlainAddress(kind uint16, addr netip.AddrPort) message {
+	value := []byte{0, familyIPv4, byte(addr.Port() >> 8), byte(addr.Port())}
+	if addr.Addr().Is6() {
+		value[1] = familyIPv6
+	}
+	return m.add(kind, append(value, addr.Addr().AsSlice()...))
 }
 
 // sign appends MESSAGE-INTEGRITY or, long, MESSAGE-INTEGRITY-SHA256 (RFC 8489
