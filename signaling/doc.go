@@ -10,7 +10,10 @@
 // (registry.go, room.go) and hands what others must hear to their session
 // (session.go), which numbers it and puts it into the queue of its socket (conn.go). Each socket has one other goroutine, its writer, which alone writes
 // data frames. The reader ends the writer and waits for it; Server.Shutdown waits
-// for the readers.
+// for the readers. Drain only lets nobody in any more.
+//
+// A member who has left for good is reported to Options.Left (departures.go), which
+// ends what else the process holds for it.
 //
 // # Locks
 //

@@ -126,7 +126,7 @@ func (r *reader) join(in Inbound) bool {
 	s := newSession(in.Name, r.conn, &r.server.stats.slow)
 	ice := r.server.opts.ICEServers(s.id)
 	var refused *refusal
-	if r.server.isDraining() {
+	if r.server.isClosed() {
 		refused = &refusal{CodeUnavailable, "The server is restarting.", ActionRejoin, websocket.CloseServiceRestart}
 	} else {
 		refused = r.server.registry.join(in.Room, s, func(rm *room) {
@@ -184,6 +184,9 @@ func (r *reader) leave(reason Reason) {
 			o.send(Outbound{Type: TypeMember, Event: EventLeft, Member: &seen, Reason: reason})
 		}
 	})
+	if reason == ReasonLeft || !r.server.isDraining() {
+		r.server.left.tell(s.id, reason)
+	}
 	r.log.Info("member left", "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond).String())
 }
 

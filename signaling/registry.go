@@ -18,15 +18,21 @@ type refusal struct {
 // registry knows every room by its name and keeps their number, and that of
 // their members, within bounds. Its lock comes before that of any room.
 type registry struct {
-	limits config.Signaling
-
 	mu      sync.Mutex
+	limits  config.Signaling
 	rooms   map[string]*room
 	members int
 }
 
 func newRegistry(limits config.Signaling) *registry {
 	return &registry{limits: limits, rooms: make(map[string]*room)}
+}
+
+// limit sets the limits from now on.
+func (g *registry) limit(limits config.Signaling) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limits = limits
 }
 
 // join seats s in the named room, making the room if need be. On success it calls

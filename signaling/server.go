@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -26,6 +27,10 @@ const closeTryAgain = websocket.CloseTryAgainLater
 type Options struct {
 	// ICEServers mints the ICE servers of one member. Nil: none are handed out.
 	ICEServers func(memberID string) ICE
+	// Left is told of each member who has left for good, once: at once of those who
+	// said so, after the grace time of those whose socket was lost. It must not block.
+	// Shutdown is no departure. Nil: nobody is told.
+	Left func(memberID string)
 	// Origins decides which web pages may open a socket.
 	Origins Origins
 	// Log receives one line for each member who comes or goes. Nil: slog.Default().
@@ -36,7 +41,9 @@ type Options struct {
 type Server struct {
 	opts     Options
 	upgrader websocket.Upgrader
+	origins  atomic.Pointer[Origins]
 	registry *registry
+	left     *departures
 	stats    *counters
 
 	readers sync.WaitGroup // one for each socket
@@ -44,7 +51,8 @@ type Server struct {
 	mu       sync.Mutex // guards what follows; comes before no other lock
 	conns    map[*conn]bool
 	unjoined int
-	draining bool
+	closed   bool // to newcomers
+	draining bool // and everybody is sent away
 }
 
 // New returns a server that is ready to serve.
@@ -55,9 +63,10 @@ func New(cfg config.Signaling, opts Options) *Server {
 	if opts.ICEServers == nil {
 		opts.ICEServers = func(string) ICE { return ICE{Servers: []ICEServer{}} }
 	}
-	return &Server{
+	s := &Server{
 		opts:     opts,
 		registry: newRegistry(cfg),
+		left:     newDepartures(opts.Left, cfg.Grace.Std(), cfg.MaxMembers),
 		stats:    newCounters(),
 		conns:    make(map[*conn]bool),
 		upgrader: websocket.Upgrader{
@@ -68,6 +77,15 @@ func New(cfg config.Signaling, opts Options) *Server {
 			CheckOrigin:      func(*http.Request) bool { return true }, // checked before, with words
 		},
 	}
+	s.origins.Store(&opts.Origins)
+	return s
+}
+
+// Reload takes over new limits, but for the grace time, and new origins. Rooms that are
+// open keep their capacity, and nobody has to leave.
+func (s *Server) Reload(limits config.Signaling, origins Origins) {
+	s.registry.limit(limits)
+	s.origins.Store(&origins)
 }
 
 // ServeHTTP upgrades the request and serves its socket until it ends.
@@ -77,7 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "This is the signaling endpoint of Duet: connect with a WebSocket and the subprotocol "+Protocol+".", http.StatusUpgradeRequired)
 		return
 	}
-	if err := s.opts.Origins.Check(r); err != nil {
+	if err := s.origins.Load().Check(r); err != nil {
 		s.stats.origins.Add(1)
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
@@ -106,11 +124,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit counts a socket that is about to be upgraded, unless there are too many
-// or the server is draining.
+// or nobody is let in any more.
 func (s *Server) admit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining || s.unjoined >= maxUnjoined {
+	if s.closed || s.unjoined >= maxUnjoined {
 		s.stats.crowded.Add(1)
 		return false
 	}
@@ -141,16 +159,24 @@ func (s *Server) forget(c *conn) {
 	delete(s.conns, c)
 }
 
+// Drain lets nobody in from now on. Those who are in a room stay, and may go on talking.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
 // Shutdown asks every member to come back in a moment and closes every socket with
 // 1012. It returns when the last is gone, or with ctx's error after cutting those
 // that are left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.draining = true
+	s.closed, s.draining = true, true
 	for c := range s.conns {
 		goAway(c)
 	}
 	s.mu.Unlock()
+	s.left.stop()
 
 	done := make(chan struct{})
 	go func() { // ends once the sockets have, which the cut below makes sure of
@@ -170,6 +196,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	<-done
 	return fmt.Errorf("cutting %d sockets: %w", left, ctx.Err())
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 func (s *Server) isDraining() bool {
