@@ -54,7 +54,7 @@ func (s *server) shutHTTP(ctx context.Context, web *http.Server) error {
 func (s *server) toHTTPS(routes http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err == nil && contains(s.cfg.HTTP.TrustedProxies, peer.Addr()) {
+		if err == nil && contains(s.config().HTTP.TrustedProxies, peer.Addr()) {
 			routes.ServeHTTP(w, r)
 			return
 		}
@@ -69,7 +69,7 @@ func (s *server) tlsHost() (host string, port int) {
 		return "", 0
 	}
 	port = s.split.Addr().(*net.TCPAddr).Port
-	if public, err := url.Parse(s.cfg.HTTP.PublicURL); err == nil && public.Scheme == "https" {
+	if public, err := url.Parse(s.config().HTTP.PublicURL); err == nil && public.Scheme == "https" {
 		return public.Hostname(), port
 	}
 	return s.cert.name(), port
@@ -77,8 +77,8 @@ func (s *server) tlsHost() (host string, port int) {
 
 // url is where a person at this machine, or anybody once it has a name, opens the page.
 func (s *server) url() string {
-	if s.cfg.HTTP.PublicURL != "" {
-		return s.cfg.HTTP.PublicURL
+	if public := s.config().HTTP.PublicURL; public != "" {
+		return public
 	}
 	if host, port := s.tlsHost(); host != "" {
 		if port == 443 {

@@ -43,6 +43,8 @@ func commands() []command {
 		{"serve", "[--config FILE]", "run the server (this is what duet does without a command)", serveHelp, runServe},
 		{"config", "[--config FILE]", "print the configuration in effect, secrets redacted", configHelp, runConfig},
 		{"credentials", "--user NAME [--ttl 12h] [--json] [--config FILE]", "mint time-limited TURN credentials", credentialsHelp, runCredentials},
+		{"reload", "[--pid N] [--config FILE]", "have the running server read its configuration anew", reloadHelp, runReload},
+		{"drain", "[--no-wait] [--pid N] [--config FILE]", "end the running server when its calls have ended", drainHelp, runDrain},
 		{"import", "FILE | --args [ARGUMENT...]", "turn a configuration of coturn into one of Duet", importHelp, runImport},
 		{"version", "", "print the version", "", runVersion},
 		{"help", "[COMMAND]", "explain duet, or one of its commands", "", runHelp},

@@ -10,12 +10,9 @@ import (
 // requests from a trusted proxy, the rightmost address in X-Forwarded-For that is not
 // itself trusted. What stands further left was written by the client and proves
 // nothing.
-func behindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
-	if len(trusted) == 0 {
-		return next
-	}
+func behindProxies(trusted func() []netip.Prefix, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if client, ok := clientAddr(trusted, r); ok {
+		if client, ok := clientAddr(trusted(), r); ok {
 			r.RemoteAddr = client.String() // a request is ours alone to change
 		}
 		next.ServeHTTP(w, r)

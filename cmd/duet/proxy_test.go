@@ -39,7 +39,7 @@ func TestTheClientIsTheRightmostAddressThatNoTrustedProxyHas(t *testing.T) {
 				r.Header.Add("X-Forwarded-For", f)
 			}
 			var got string
-			behindProxies(trusted, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })).ServeHTTP(nil, r)
+			behindProxies(func() []netip.Prefix { return trusted }, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })).ServeHTTP(nil, r)
 			if got != row.want {
 				t.Errorf("got %s, want %s", got, row.want)
 			}

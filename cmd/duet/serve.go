@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,7 +27,9 @@ const serveHelp = configHelp + `
 
 Serves the web client and signaling on [http] listen and STUN/TURN on [turn]
 listening_port until SIGTERM or SIGINT; then it asks every member to come back,
-closes every socket and ends. A second signal ends it at once.`
+closes every socket and ends. A second signal ends it at once. SIGHUP has it read its
+configuration anew (duet help reload), SIGUSR1 has it end when its calls have ended
+(duet help drain).`
 
 func runServe(ctx context.Context, env environment, args []string) error {
 	set, file := flags("serve")
@@ -35,10 +40,27 @@ func runServe(ctx context.Context, env environment, args []string) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(env.err, cfg.Log)
-	srv, err := newServer(cfg, log) //nolint:contextcheck // what the relay asks others ends by itself, in seconds
+	orders, stopOrders := watchSignals()
+	defer stopOrders()
+	level := new(slog.LevelVar)
+	srv, err := newServer(cfg, newLogger(env.err, cfg.Log, level)) //nolint:contextcheck // what the relay asks others ends by itself, in seconds
 	if err != nil {
 		return err
+	}
+	srv.orders, srv.level, srv.terminal = orders, level, terminalOf(env.err)
+	srv.read = func() (config.Config, error) {
+		if path == "" { // there may be a file by now
+			cfg, _, err := load(env, "")
+			return cfg, err
+		}
+		return config.Load(path, env.vars)
+	}
+	if cfg.Process.PIDFile != "" {
+		file, err := writePIDFile(cfg.Process.PIDFile)
+		if err != nil {
+			return errors.Join(err, srv.close())
+		}
+		defer func() { _ = file.remove() }() // the lock is what counts
 	}
 	srv.banner(path).print(env.out)
 	return srv.run(ctx)
@@ -46,7 +68,7 @@ func runServe(ctx context.Context, env environment, args []string) error {
 
 // server is the whole of Duet, bound to its ports and ready to run.
 type server struct {
-	cfg       config.Config
+	cfg       config.Config // as of the start; config has what reloads have changed
 	log       *slog.Logger
 	listener  net.Listener
 	split     *split // nil without [tls]
@@ -54,11 +76,23 @@ type server struct {
 	metrics   net.Listener // nil without metrics
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
+
+	current atomic.Pointer[config.Config]
+	// What an operator may ask for while the server runs, see operate: read is the
+	// configuration as it is then, level that of log, terminal where we were started.
+	orders   <-chan os.Signal
+	read     func() (config.Config, error)
+	level    *slog.LevelVar
+	terminal *os.File
 }
+
+// config is the configuration in effect.
+func (s *server) config() *config.Config { return s.current.Load() }
 
 // newServer binds every port, so that what cannot work fails before anything runs.
 func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log}
+	s := &server{cfg: cfg, log: log, level: new(slog.LevelVar)}
+	s.current.Store(&cfg)
 	var err error
 	if s.listener, err = listen(cfg.HTTP.Listen, "[http] listen"); err != nil {
 		return nil, err
@@ -78,7 +112,8 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	}
 	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
 		ICEServers: s.iceServers,
-		Origins:    signaling.Origins{Public: cfg.HTTP.PublicURL, Allowed: cfg.HTTP.AllowedOrigins},
+		Left:       s.left,
+		Origins:    origins(cfg.HTTP),
 		Log:        log.With("part", "signaling"),
 	})
 	return s, nil
@@ -131,18 +166,27 @@ func (s *server) iceServers(member string) signaling.ICE {
 	}
 }
 
+// left ends what a member who is gone for good holds of the relay.
+func (s *server) left(member string) {
+	if s.relay != nil {
+		s.relay.Revoke(member)
+	}
+}
+
 // routes is everything that HTTP clients can reach.
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/ws", s.signaling)
 	mux.Handle("/", web.Handler())
-	return behindProxies(s.cfg.HTTP.TrustedProxies, mux)
+	return behindProxies(func() []netip.Prefix { return s.config().HTTP.TrustedProxies }, mux)
 }
 
 // run serves until ctx ends or a part fails. The parts end in the order in which they
 // depend on each other: sockets are told to come back, then HTTP ends, and the
 // relay that carries the calls is the last.
 func (s *server) run(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
 	routes := s.routes()
@@ -171,6 +215,10 @@ func (s *server) run(ctx context.Context) error {
 			return nil
 		})
 	}
+	parts.Go(func() error {
+		s.operate(ctx, end)
+		return nil
+	})
 	parts.Go(func() error {
 		<-ctx.Done()
 		defer stopRelay()

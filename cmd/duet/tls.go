@@ -63,6 +63,20 @@ func stampOf(cfg config.TLS) (stamps [2]stamp) {
 	return stamps
 }
 
+// reload reads the files that cfg names, and has them used from now on. An error
+// leaves the old ones in use.
+func (c *certificate) reload(cfg config.TLS) error {
+	found := stampOf(cfg)
+	pair, err := readPair(cfg)
+	if err != nil {
+		return fmt.Errorf("[tls] cert and key: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cfg, c.stamp, c.checked, c.current = cfg, found, time.Now(), pair
+	return nil
+}
+
 // get is the certificate for a handshake at that time.
 func (c *certificate) get(now time.Time) *tls.Certificate {
 	c.mu.Lock()
