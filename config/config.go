@@ -95,7 +95,7 @@ type HTTP struct {
 type Signaling struct {
 	// Capacity is how many members a room holds, 2 to 6.
 	Capacity int `toml:"capacity"`
-	// Grace is how long a member's seat outlives a lost connection.
+	// Grace is how long what a member has outlives a lost connection.
 	Grace Duration `toml:"grace"`
 	// MaxRooms is how many rooms may be open at once.
 	MaxRooms int `toml:"max_rooms"`

@@ -69,7 +69,8 @@
 //   - DONT-FRAGMENT in an Allocate forbids fragments of everything that allocation
 //     sends; in a Send indication alone it changes nothing. Systems other than Linux
 //     answer 420.
-//   - A draining server answers 508. The 300 of the RFC must name another server.
+//   - A draining server answers 508, unless it knows a server of the client's address
+//     family to name in a 300 (drain.go).
 //
 // # Streams
 //
@@ -102,6 +103,19 @@
 // immutable snapshot. An allocation keeps the mapping that it was made with, and both its
 // addresses stay ours as long as it lives: its client has told its peers.
 //
+// # What changes while it runs
+//
+// What Reload replaces is one immutable snapshot, settings.go; a request keeps the one
+// that it began with. The operator's part of the peer policy goes from there into
+// standing.go. Every packet meets the policy of its moment: what was judged by another
+// is judged anew. An allocation keeps the credentials that it was made with, so
+// that its client can refresh it though its user is gone.
+//
+// Revoke (revoke.go) ends a member's allocations. It wakes the shard's reader, which
+// alone talks to the engine, to ask the engine for the end: were the relay socket closed
+// from outside, the engine would keep the 5-tuple until its timer fires, and might then
+// delete the next allocation on it. A connection is closed, with all that is on it.
+//
 // # Who owns what
 //
 //   - Each shard has one reading goroutine, started by the engine in Run. It relays
@@ -113,11 +127,11 @@
 //     relayOn until the socket is closed. The engine's goroutine for the same waits in
 //     allocation.ReadFrom, and ends there: see there.
 //   - The engine's timers close allocations from goroutines of their own. So
-//     allocation.Close takes only leaf locks (port pool, quota, the shard's table), and
-//     judge keeps requests away from an allocation that is about to expire.
+//     allocation.Close takes only leaf locks (port pool, quota, revocations, the shard's
+//     table), and judge keeps requests away from an allocation that is about to expire.
 //   - Run itself follows the relay's addresses (follower). It and Reload write standing,
 //     which packets and requests read through an atomic pointer.
-//   - Counters are atomics, policy and credentials immutable.
+//   - Counters are atomics, settings immutable.
 //
 // Run waits for the reading goroutines, for handshakes and for those of the allocations.
 package relay

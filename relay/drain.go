@@ -52,8 +52,8 @@ func (s *Server) Allocations() int {
 
 // refusedDraining is what a draining server says to an Allocate. Who gets it has
 // proved a credential, as a 300 demands (RFC 8489 section 14.8).
-func (p *exchange) refusedDraining() Refusal {
-	if len(p.settings.alternates.of(p.client.Addr())) == 0 {
+func (e *exchange) refusedDraining() Refusal {
+	if len(e.settings.alternates.of(e.client.Addr())) == 0 {
 		return RefusedDraining
 	}
 	return RefusedAlternate

@@ -31,7 +31,7 @@ func writePIDFile(path string) (*pidFile, error) {
 			_ = file.Close()
 			continue
 		}
-		if err := file.Truncate(0); err == nil {
+		if err = file.Truncate(0); err == nil {
 			_, err = fmt.Fprintln(file, os.Getpid())
 		}
 		if err != nil {
