@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,6 +116,27 @@ func TestRevokeKeepsAwayFromExpiry(t *testing.T) {
 	eventually(t, "it is dropped", func() bool { return s.Stats().Dropped[DropChannel] == 1 })
 	c.want(c.do(stun.MethodRefresh, seconds(600)), 437)
 	expectNothing(t, peer)
+}
+
+// A member who is revoked between the judgement of its request and the allocation
+// keeps nothing. Our clock is read for the nonce, the judgement and the allocation.
+func TestARevocationMeetsAnAllocationInTheMaking(t *testing.T) {
+	var reads atomic.Int64
+	var s *Server
+	s = serve(t, testConfig(), Options{Now: func() time.Time {
+		if reads.Add(-1) == 0 {
+			s.revoked.revoke("cat", time.Now())
+		}
+		return time.Now()
+	}})
+	cred := s.Credential("cat")
+	c := dial(t, s, cred.Username, cred.Password)
+	c.do(stun.MethodRefresh) // for the nonce
+	reads.Store(3)
+	c.allocate()
+	eventually(t, "it is gone", func() bool { return s.Stats().Allocations == 0 })
+	c.want(c.do(stun.MethodRefresh, seconds(600)), 437)
+	c.want(c.do(stun.MethodAllocate, wantUDP), 401)
 }
 
 // Whoever allocates while being revoked keeps nothing.

@@ -184,9 +184,7 @@ func (r *reader) leave(reason Reason) {
 			o.send(Outbound{Type: TypeMember, Event: EventLeft, Member: &seen, Reason: reason})
 		}
 	})
-	if reason == ReasonLeft || !r.server.isDraining() {
-		r.server.left.tell(s.id, reason)
-	}
+	r.server.left.tell(s.id, reason)
 	r.log.Info("member left", "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond).String())
 }
 

@@ -170,13 +170,13 @@ func (s *Server) Drain() {
 // 1012. It returns when the last is gone, or with ctx's error after cutting those
 // that are left.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.left.stop() // before the first loses its socket
 	s.mu.Lock()
 	s.closed, s.draining = true, true
 	for c := range s.conns {
 		goAway(c)
 	}
 	s.mu.Unlock()
-	s.left.stop()
 
 	done := make(chan struct{})
 	go func() { // ends once the sockets have, which the cut below makes sure of

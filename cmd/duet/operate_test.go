@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,6 @@ import (
 
 	"github.com/duetcall/duet/signaling"
 )
-
-const patience = 20 * time.Second
 
 // duet is the binary at work: a process of its own, which signals reach.
 type duet struct {
@@ -387,6 +386,10 @@ func TestADrainEndsWithTheLastAllocation(t *testing.T) {
 	d.signal(syscall.SIGUSR1)
 	d.says("draining: no new allocations", 1)
 	d.refused("ann", "pass", "508")
+	_, resp, err := (&websocket.Dialer{Subprotocols: []string{signaling.Protocol}}).Dial("ws://"+d.http+"/v1/ws", nil)
+	if err == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a newcomer got %v, want 503", err)
+	}
 	// Where to go instead may still be told.
 	d.write(d.settings(annAndBob + "\nalternate_server = [\"192.0.2.7:3478\"]"))
 	d.signal(syscall.SIGHUP)
@@ -405,7 +408,7 @@ func TestADrainEndsWithTheLastAllocation(t *testing.T) {
 	b.end()
 	d.endsWell()
 	d.says("drained", 1)
-	_, _, err := ws.ReadMessage()
+	_, _, err = ws.ReadMessage()
 	for err == nil {
 		_, _, err = ws.ReadMessage()
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/duetcall/duet/signaling"
 )
 
+const patience = 20 * time.Second
+
 // relayedBy allocates with what a member was given, over a connection of the test's,
 // until end is called, which is so at the end of the test.
 func relayedBy(t *testing.T, given signaling.ICEServer, address string, conn net.PacketConn) (client *turn.Client, end func()) {
@@ -157,9 +159,10 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	}
 	// TLS off needs a restart.
 	next.TLS = config.TLS{Listen: first.Listen}
+	next.Turn.UserQuota = 6
 	s.reload()
-	if got := s.config().TLS; got.Cert == "" {
-		t.Error("the certificate was taken away from under the port")
+	if got := s.config(); got.TLS.Cert == "" || got.Turn.UserQuota != 6 {
+		t.Errorf("the certificate is %q, user_quota %d", got.TLS.Cert, got.Turn.UserQuota)
 	}
 }
 
