@@ -41,9 +41,9 @@ func TestARevokedMemberIsCutOff(t *testing.T) {
 	c.want(c.do(methodChannelBind, channelNumber(0x4000), toPeer(at)), 0)
 
 	s.Revoke("cat")
+	eventually(t, "its allocations are gone", func() bool { return s.Stats().Allocations == 3 })
 	c.channelData(0x4000, "late")
 	peer.WriteToUDPAddrPort([]byte("late"), relayed)
-	eventually(t, "its allocations are gone", func() bool { return s.Stats().Allocations == 3 })
 	c.want(c.do(stun.MethodRefresh, seconds(600)), 437)
 	second.want(second.do(methodCreatePermission, toPeer(at)), 437)
 	again := member(t, s, "cat")

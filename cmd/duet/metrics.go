@@ -81,6 +81,9 @@ func allSeries() []series {
 				emit(float64(n), reason.String())
 			}
 		}},
+		{"duet_relay_revocations_forgotten_total", "Members who left and whose credentials were forgotten before their time: too many left.", counter, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.relay.RevocationsForgotten))
+		}},
 		{"duet_relay_ports_used", "Relay ports taken, by allocations and reservations.", gauge, []string{"family"}, func(m measured, emit func(float64, ...string)) {
 			for family, use := range m.relay.Ports {
 				emit(float64(use.Used), family)

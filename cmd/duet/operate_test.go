@@ -42,7 +42,7 @@ type duet struct {
 // settings is a sound turnserver.toml; the texts are lines for [turn], and what follows it.
 func (d *duet) settings(turn string, rest ...string) string {
 	_, port, _ := net.SplitHostPort(d.turn)
-	return fmt.Sprintf("[http]\nlisten = %q\n[turn]\nlistening_ip = [\"127.0.0.1\"]\nlistening_port = %s\nmin_port = 29300\nmax_port = 29400\nerror_rate = 0\n%s\n%s\n",
+	return fmt.Sprintf("[metrics]\nlisten = \"\"\n[http]\nlisten = %q\n[turn]\nlistening_ip = [\"127.0.0.1\"]\nlistening_port = %s\nmin_port = 29300\nmax_port = 29400\nerror_rate = 0\n%s\n%s\n",
 		d.http, port, turn, strings.Join(rest, "\n"))
 }
 
@@ -322,7 +322,7 @@ func TestBadReloadsChangeNothing(t *testing.T) {
 	d.write(d.settings("min_prot = 1\nmax_channels = 0"))
 	d.signal(syscall.SIGHUP)
 	d.says("reload refused, nothing has changed", 201)
-	for _, want := range []string{`turnserver.toml:9:1: turn.min_prot: unknown key; did you mean`, `turn.max_channels: 0 is out of range`} {
+	for _, want := range []string{`turnserver.toml:11:1: turn.min_prot: unknown key; did you mean`, `turn.max_channels: 0 is out of range`} {
 		if line := d.says(want, 1); !strings.Contains(line, `"level":"ERROR"`) {
 			t.Errorf("said %s", line)
 		}
