@@ -100,6 +100,14 @@ func TestARevokedMembersConnectionIsClosed(t *testing.T) {
 	eventually(t, "so is the connection", func() bool { return s.streams.count() == 0 })
 }
 
+func TestARevokedMembersDTLSAssociationEnds(t *testing.T) {
+	s, cert := serveDTLS(t)
+	callOverDTLS(t, s, cert, "cat")
+	callOverDTLS(t, s, cert, "bob")
+	s.Revoke("cat")
+	eventually(t, "the allocation is gone", func() bool { return s.Stats().Allocations == 1 && s.streams.count() == 1 })
+}
+
 // An allocation that is about to expire is left to the engine's timer, which may be
 // firing; nothing passes through it any more.
 func TestRevokeKeepsAwayFromExpiry(t *testing.T) {
