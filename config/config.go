@@ -120,6 +120,8 @@ type Turn struct {
 	// DTLS takes clients over DTLS (RFC 7350) on the UDP port TLSListeningPort, with
 	// the certificate of TLS.
 	DTLS bool `toml:"dtls"`
+	// TCPRelay lets clients that come over TCP or TLS reach peers over TCP (RFC 6062).
+	TCPRelay bool `toml:"tcp_relay"`
 	// RelayIP are the local addresses of relay sockets, at most one IPv4 and
 	// one IPv6. Empty: those of ListeningIP, else of the default route.
 	RelayIP []netip.Addr `toml:"relay_ip"`

@@ -81,8 +81,11 @@ func coturnOptions() coturnTable {
 			name: "no-dtls", take: (*coturnImport).takeNoDTLS, key: "turn.dtls",
 			absent: "no-dtls: with a certificate coturn serves TURN over DTLS, too; Duet does when dtls is true. Browsers do not use it",
 		},
-		{name: "no-udp-relay", fate: never, warn: true, why: "Duet relays over UDP, and nothing else (RFC 8656)"},
-		{name: "no-tcp-relay", fate: always, why: "Duet relays over UDP only (RFC 8656, without RFC 6062)"},
+		{name: "no-udp-relay", fate: never, warn: true, why: "Duet always relays over UDP (RFC 8656)"},
+		{
+			name: "no-tcp-relay", take: (*coturnImport).takeNoTCP, key: "turn.tcp_relay",
+			absent: "no-tcp-relay: coturn connects clients to peers over TCP unless this forbids it (RFC 6062); Duet does so with tcp_relay = true only, and calls do without",
+		},
 		{name: "relay-threads", letter: 'm', valued: true, fate: never, why: "Go schedules Duet's work on all cores"},
 		{name: "udp-self-balance", fate: never, why: "there is one listener for each address"},
 		{name: "alternate-server", valued: true, fate: never, warn: true, why: oneNode},

@@ -167,6 +167,10 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:2:12: turn.min_port: listening_port 3478 is among the relay ports, 3000 to 65535; choose one outside`,
 		},
 		{
+			"TCP relays that nobody can ask for", "[turn]\ntcp = false\ntcp_relay = true",
+			`turnserver.toml:3:13: turn.tcp_relay: tcp_relay is on, but serves clients that come over TCP or TLS only; set tcp = true, or cert and key in [tls]`,
+		},
+		{
 			"room too big", "[signaling]\ncapacity = 7",
 			`turnserver.toml:2:12: signaling.capacity: 7 is out of range, must be 2 to 6`,
 		},

@@ -58,6 +58,10 @@ func validate(c Config) findings {
 		f.listen("metrics.listen", c.Metrics.Listen)
 	}
 	f.dtls(c)
+	if c.Turn.TCPRelay && !c.Turn.TCP && !c.TLS.On() {
+		f.add("tcp_relay is on, but serves clients that come over TCP or TLS only", "set tcp = true, or cert and key in [tls]",
+			"turn.tcp_relay", "turn.tcp")
+	}
 	f.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	f.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	return f

@@ -66,7 +66,7 @@ func full() Config {
 			StaticAuthSecret: hidden, StaticAuthSecretPrevious: hidden,
 			CredentialTTL: Duration(time.Hour + time.Millisecond), UserQuota: 1, TotalQuota: 2, MaxBytesPerSecond: 3, TotalBytesPerSecond: 4,
 			StaleNonce: Duration(time.Minute), MaxAllocateLifetime: Duration(20 * time.Minute), MaxPermissions: 1, MaxChannels: 2,
-			ErrorRate: 3, BindingRate: 4, Software: "s \"é\"",
+			ErrorRate: 3, BindingRate: 4, TCPRelay: true, Software: "s \"é\"",
 			AlternateServer: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:3478"), netip.MustParseAddrPort("[2001:db8::7]:1")},
 			DrainTimeout:    Duration(time.Minute),
 			DeniedPeerIP:    []IPRange{{addr("10.0.0.1"), addr("10.0.0.9")}, {addr("10.0.0.0"), addr("10.255.255.255")}},

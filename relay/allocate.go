@@ -35,6 +35,9 @@ func (s *shard) newAllocation() (*allocation, Refusal) {
 	}
 	family := server.family(p.family)
 	at := server.standing.Load().mapping(family.v4)
+	if p.transport == transportTCP {
+		return s.listenOn(family, at)
+	}
 	conn, err := family.open(at.local, p.wish, p.began)
 	if err != nil {
 		server.quota.release(p.grant.user)
@@ -73,11 +76,35 @@ func (s *shard) claimReservation() (*allocation, Refusal) {
 
 // relayOn makes an allocation of a bound socket; port and quota are taken.
 func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocation {
-	p, server := &s.pending, s.server
-	if p.dontFragment {
+	if s.pending.dontFragment {
 		// For ChannelData, too. Should it fail, DF is set on what fits all the same.
 		_ = udp.ForbidFragments(conn)
 	}
+	a := s.prepare(family, at, conn, addrPort(conn.LocalAddr()))
+	s.begin(a)
+	go a.readPeers()
+	return a
+}
+
+// listenOn makes a TCP allocation (RFC 6062 section 5.1); the quota is taken.
+func (s *shard) listenOn(family *family, at *mapping) (*allocation, Refusal) {
+	server := s.server
+	listener, err := family.listen(at.local, s.pending.began)
+	if err != nil {
+		server.quota.release(s.pending.grant.user)
+		return nil, RefusedNoPort
+	}
+	relay := newTCPRelay(server.peerConns, listener)
+	a := s.prepare(family, at, relay, streamAddr(listener.Addr()))
+	a.tcp = relay
+	s.begin(a)
+	go a.acceptPeers()
+	return a, accepted
+}
+
+// prepare makes an allocation that nobody knows of yet.
+func (s *shard) prepare(family *family, at *mapping, conn udpConn, local netip.AddrPort) *allocation {
+	p := &s.pending
 	a := &allocation{
 		shard:     s,
 		family:    family,
@@ -85,10 +112,10 @@ func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocat
 		user:      p.grant.user,
 		auth:      p.auth,
 		client:    p.client,
-		local:     addrPort(conn.LocalAddr()),
+		local:     local,
 		began:     p.began,
 		socket:    newSocket(conn),
-		localAddr: conn.LocalAddr().(*net.UDPAddr),
+		localAddr: udpAddr(local),
 	}
 	a.routes.Store(noRoutes)
 	a.up.bucket.limit(p.settings.maxBytesPerSecond)
@@ -97,14 +124,19 @@ func (s *shard) relayOn(family *family, at *mapping, conn *net.UDPConn) *allocat
 	family.mapped[a.local.Port()-family.first].Store(at)
 	at.live.Add(1)
 	a.deadline.Store(p.began.Add(p.grantedLifetime(p.settings.maxLifetime)).UnixNano())
-	server.relays.Add(3) // ReadFrom's end, readPeers' and Close's
+	return a
+}
+
+// begin lets packets find the allocation. The caller starts the goroutine that reads
+// its socket.
+func (s *shard) begin(a *allocation) {
+	server := s.server
+	server.relays.Add(3) // ReadFrom's end, that goroutine's and Close's
 	count := server.stats.of(a)
 	count.live.Add(1)
 	count.total.Add(1)
 	s.clients.put(a)
-	go a.readPeers()
 	if server.revoked.add(a, server.now()) { // while we looked for a port
 		s.revoke(a)
 	}
-	return a
 }

@@ -37,6 +37,8 @@ type allocation struct {
 	localAddr *net.UDPAddr
 	closing   sync.Once
 
+	tcp *tcpRelay // nil: it relays UDP
+
 	token token // of the reservation that came with it
 
 	// deadline is when the engine's timer will fire, never later (Unix nanoseconds).
@@ -50,7 +52,7 @@ type allocation struct {
 
 	_ cacheLine
 	// up is from the client to peers, of the shard's reader; down from peers to the
-	// client, of readPeers.
+	// client, of readPeers. TCP connections share all but judged and verdict.
 	up, down direction
 	// fromPeers counts the packets that routes and policy let in, and their data.
 	fromPeers counter

@@ -132,17 +132,37 @@ func (e *exchange) addUnknown(m message) message {
 // to know a key, and with a FINGERPRINT if that had one.
 func (s *shard) reply(m message) {
 	p := &s.pending
-	if p.settings.software != "" {
-		m = m.addText(attrSoftware, nil, p.settings.software)
+	p.scratch = seal(m, &p.hash, p.ending())
+	s.send(p.scratch, p.client)
+}
+
+// ending is what ends an answer.
+type ending struct {
+	software          string
+	key               []byte // nil: it is not signed
+	long, fingerprint bool
+}
+
+func (e *exchange) ending() ending {
+	end := ending{software: e.settings.software, long: e.long, fingerprint: e.fingerprint}
+	if e.proved {
+		end.key = e.grant.key
 	}
-	if p.proved {
-		m = m.sign(&p.hash, p.grant.key, p.long)
+	return end
+}
+
+// seal finishes an answer.
+func seal(m message, h *hasher, end ending) message {
+	if end.software != "" {
+		m = m.addText(attrSoftware, nil, end.software)
 	}
-	if p.fingerprint {
+	if end.key != nil {
+		m = m.sign(h, end.key, end.long)
+	}
+	if end.fingerprint {
 		m = m.addFingerprint()
 	}
-	p.scratch = m
-	s.send(m, p.client)
+	return m
 }
 
 func errorCode(packet []byte) int {

@@ -50,7 +50,7 @@ func (r *request) decodeAttributes(datagram []byte) Drop {
 }
 
 // seenKinds are the kinds of attributes that a message has had, those that we know.
-type seenKinds [0x30]bool
+type seenKinds [0x38]bool
 
 func (s *seenKinds) first(kind uint16) bool {
 	const optional, slots = 0x8000, 8 // as many slots for kinds that need not be understood
@@ -137,6 +137,11 @@ func (r *request) take(kind uint16, value, header []byte) bool {
 	case attrReservationToken:
 		r.hasToken = true
 		return copy(r.token[:], value) == len(r.token) && size == len(r.token)
+	case attrConnectionID:
+		if size == 4 {
+			r.connection, r.hasID = binary.BigEndian.Uint32(value), true
+		}
+		return size == 4
 	case attrData, attrErrorCode, attrUnknownAttributes, attrXORMappedAddress, attrPriority, attrUseCandidate:
 		return true // known, and ignored where it has no meaning
 	}

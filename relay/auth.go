@@ -89,6 +89,9 @@ func (s *shard) authenticate() (Refusal, Drop) {
 		return RefusedMalformed, kept
 	}
 	state := p.settings.nonces.check(p.nonce, &p.hash, p.client, server.now())
+	if control, ok := s.controlOf(&p.request); ok && state == nonceForeign {
+		state = p.settings.nonces.check(p.nonce, &p.hash, control, server.now())
+	}
 	if state == nonceForeign {
 		return RefusedNonce, kept
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // that each answer can be looked at.
 type wireClient struct {
 	t              *testing.T
-	conn           *net.UDPConn
+	conn           net.Conn
 	user, password string
 	nonce          stun.Nonce
 	key            stun.MessageIntegrity
@@ -84,11 +85,26 @@ func (c *wireClient) read(deadline time.Time) []byte {
 	c.t.Helper()
 	buf := make([]byte, 65536)
 	c.conn.SetReadDeadline(deadline)
+	if _, ok := c.conn.(*net.UDPConn); !ok {
+		return c.readFrame(buf)
+	}
 	n, err := c.conn.Read(buf)
 	if err != nil {
 		return nil
 	}
 	return buf[:n]
+}
+
+// readFrame returns the next STUN message of a stream, and not a byte more.
+func (c *wireClient) readFrame(buf []byte) []byte {
+	if _, err := io.ReadFull(c.conn, buf[:headerSize]); err != nil {
+		return nil
+	}
+	size := headerSize + int(binary.BigEndian.Uint16(buf[2:]))
+	if _, err := io.ReadFull(c.conn, buf[headerSize:size]); err != nil {
+		return nil
+	}
+	return buf[:size]
 }
 
 // do sends a signed request, with a fresh nonce if it needs one.

@@ -1,6 +1,6 @@
 // Package relay is the STUN server and the TURN relay, for clients over UDP, TCP, TLS
-// and DTLS (RFC 8489, RFC 8656, RFC 7350). A call whose two ends cannot reach each other reaches the relay, and the
-// relay passes its packets on.
+// and DTLS (RFC 8489, RFC 8656, RFC 7350, and RFC 6062 if configured). A call whose two
+// ends cannot reach each other reaches the relay, and the relay passes its packets on.
 //
 // # The life of a packet
 //
@@ -89,6 +89,28 @@
 // point, and little of it before the handshake is done. From then on an association is
 // to the relay what a stream is: a shard and an engine of its own (association.go).
 //
+// # TCP to peers
+//
+// With tcp_relay, a client over TCP or TLS may have a TCP allocation (RFC 6062). To the
+// engine it is one like all others, whose lifetime and permissions it owns; what would
+// be the relay socket is a listener (tcprelay.go), and no packet ever comes from it.
+//
+//   - Connect is answered when the peer has answered; requests go on meanwhile. It
+//     needs no permission, as the client names the peer, but the policy allows it or not.
+//   - A peer that connects needs a permission and passes the policy, or is cut off at
+//     once. The client hears of it in a ConnectionAttempt.
+//   - ConnectionBind makes a client's new connection the other half (dataconn.go). It may
+//     bear the nonce of the control connection, as clients do.
+//
+// Both halves are read 16 KiB at a time, and only when the other has taken what came
+// before: who reads slowly slows the sender. What waits is with the kernel, 256 KiB
+// for each socket and direction. When one half ends, the other may say what it has left,
+// with pauses of two minutes at most. peerconns.go knows all connections, for their
+// number, their ids and their end, which is that of the allocation at the latest.
+//
+// Outgoing connections share the listener's port, which no other listener can have
+// (relay/tcp). Elsewhere than on Linux that is not to be had, and tcp_relay is an error.
+//
 // # Addresses
 //
 // Behind 1:1 NAT a relayed address is public while the socket's is private. When
@@ -126,6 +148,10 @@
 //   - Each allocation has a goroutine that reads the relay socket (readPeers), from
 //     relayOn until the socket is closed. The engine's goroutine for the same waits in
 //     allocation.ReadFrom, and ends there: see there.
+//   - A connection with a peer has a goroutine from beginning to end (peerConn.serve): it
+//     connects, or tells the client of the peer, waits for the ConnectionBind, and
+//     carries what the peer sends. What the client sends is carried by the reader of the
+//     client's connection, which is a shard's.
 //   - The engine's timers close allocations from goroutines of their own. So
 //     allocation.Close takes only leaf locks (port pool, quota, revocations, the shard's
 //     table), and judge keeps requests away from an allocation that is about to expire.
@@ -133,5 +159,6 @@
 //     which packets and requests read through an atomic pointer.
 //   - Counters are atomics, settings immutable.
 //
-// Run waits for the reading goroutines, for handshakes and for those of the allocations.
+// Run waits for the reading goroutines, for handshakes and for those of the allocations
+// and of the connections with peers.
 package relay

@@ -17,7 +17,8 @@ const (
 	DropAttribute
 	// DropFingerprint is a FINGERPRINT that does not fit (RFC 8489 section 14.7).
 	DropFingerprint
-	// DropMethod is a method or class that a TURN server does not serve.
+	// DropMethod is a method or class that a TURN server does not serve, or not here: a
+	// Send indication to a TCP allocation.
 	DropMethod
 	// DropChannelData is ChannelData that claims more data than there is.
 	DropChannelData
@@ -27,9 +28,9 @@ const (
 	DropChannel
 	// DropPermission is a Send indication to a peer without permission.
 	DropPermission
-	// DropUnsolicited is a packet from a peer without permission.
+	// DropUnsolicited is a packet, or a connection, from a peer without permission.
 	DropUnsolicited
-	// DropPeer is a packet to or from a peer that the policy refuses.
+	// DropPeer is a packet to or from a peer that the policy refuses, or its connection.
 	DropPeer
 	// DropFamily is a packet to a peer of another address family than the relay's.
 	DropFamily
@@ -46,7 +47,8 @@ const (
 	DropSend
 	// DropFrame is a connection that ended for what it carried: neither STUN nor ChannelData.
 	DropFrame
-	// DropCrowded is a connection that was one too many, in all or from its source.
+	// DropCrowded is a connection that was one too many: in all, from its source, or
+	// with peers of an allocation.
 	DropCrowded
 	// DropHello is a ClientHello on the DTLS port that is broken, in fragments or
 	// replayed, or wants DTLS 1.0.
@@ -95,6 +97,8 @@ const (
 	RefusedRevoked
 	// RefusedPeer: 403, the peer policy.
 	RefusedPeer
+	// RefusedChannel: 403, a channel for a TCP allocation, which has none.
+	RefusedChannel
 	// RefusedAttribute: 420, an attribute that must be understood and is not.
 	RefusedAttribute
 	// RefusedMismatch: 437, no allocation where there must be one, or one where there must be none.
@@ -105,10 +109,14 @@ const (
 	RefusedFamily
 	// RefusedUser: 441, the allocation is another user's.
 	RefusedUser
-	// RefusedTransport: 442, a relayed transport other than UDP.
+	// RefusedTransport: 442, a relayed transport other than UDP and, with tcp_relay, TCP.
 	RefusedTransport
 	// RefusedPeerFamily: 443, the peer's family is not the relayed address's.
 	RefusedPeerFamily
+	// RefusedConnected: 446, the allocation has a connection with this peer already.
+	RefusedConnected
+	// RefusedConnection: 447, the peer does not answer, or refuses.
+	RefusedConnection
 	// RefusedUserQuota: 486, user_quota.
 	RefusedUserQuota
 	// RefusedTotalQuota: 486, total_quota.
@@ -122,7 +130,8 @@ const (
 	RefusedAlternate
 	// RefusedDraining: 508, no new allocations before the end, and no other server is known.
 	RefusedDraining
-	// RefusedTooMany: 508, the allocation has all the permissions or channels it may have.
+	// RefusedTooMany: 508, the allocation has all the permissions, channels or peer
+	// connections it may have.
 	RefusedTooMany
 
 	refusalCount
@@ -134,7 +143,7 @@ const unauthenticated = "Unauthorized"
 var refusals = [refusalCount]struct {
 	code   int
 	name   string
-	phrase string // RFC 8489 section 14.8, RFC 8656 section 19
+	phrase string // RFC 8489 section 14.8, RFC 8656 section 19, RFC 6062 section 6.3
 }{
 	{},
 	{400, "malformed", "Bad Request"},
@@ -145,6 +154,7 @@ var refusals = [refusalCount]struct {
 	{401, "too_far", unauthenticated},
 	{401, "revoked", unauthenticated},
 	{403, "peer", "Forbidden"},
+	{403, "channel", "Forbidden"},
 	{420, "attribute", "Unknown Attribute"},
 	{437, "mismatch", "Allocation Mismatch"},
 	{438, "stale_nonce", "Stale Nonce"},
@@ -152,6 +162,8 @@ var refusals = [refusalCount]struct {
 	{441, "user", "Wrong Credentials"},
 	{442, "transport", "Unsupported Transport Protocol"},
 	{443, "peer_family", "Peer Address Family Mismatch"},
+	{446, "connected", "Connection Already Exists"},
+	{447, "connection", "Connection Timeout or Failure"},
 	{486, "user_quota", "Allocation Quota Reached"},
 	{486, "total_quota", "Allocation Quota Reached"},
 	{508, "no_port", "Insufficient Capacity"},

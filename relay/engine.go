@@ -54,8 +54,10 @@ func (g relayGenerator) AllocatePacketConn(string, int) (net.PacketConn, net.Add
 	return g.hooks.allocate()
 }
 
-var errNoTCPRelay = errors.New("TCP allocations (RFC 6062) are not offered")
+var errNoTCPRelay = errors.New("TCP allocations (RFC 6062) are the gate's")
 
+// AllocateConn is never called: the engine has no TCP allocations, and takes ours for
+// others.
 func (relayGenerator) AllocateConn(string, int) (net.Conn, net.Addr, error) {
 	return nil, nil, errNoTCPRelay
 }

@@ -45,6 +45,9 @@ func (s *shard) admit(buf []byte, size int, client netip.AddrPort) int {
 	p := &s.pending
 	p.progress = progress{client: client, settings: s.server.settings.Load()}
 	drop := p.decode(buf[:size])
+	if p.relaysTCP() && !s.server.relaysTCP {
+		drop = DropMethod
+	}
 	if drop != kept {
 		s.server.stats.drop(drop)
 		if drop != DropAttribute {
@@ -73,7 +76,16 @@ func (s *shard) admit(buf []byte, size int, client netip.AddrPort) int {
 		s.refuse(refusal)
 		return 0
 	}
-	return s.ask(buf)
+	switch p.method {
+	case methodConnect:
+		s.connect()
+		return 0
+	case methodConnectionBind:
+		s.bindConnection()
+		return 0
+	default:
+		return s.ask(buf)
+	}
 }
 
 // ask writes the request for the engine into buf.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/duetcall/duet/relay/tcp"
 )
 
 // family is the relay in one address family: its ports, and who has them.
@@ -64,6 +66,18 @@ func (f *family) bind(local netip.Addr, port uint16) (*net.UDPConn, error) {
 	_ = conn.SetReadBuffer(relayBuffer)
 	_ = conn.SetWriteBuffer(relayBuffer)
 	return conn, nil
+}
+
+// listen opens the relay socket of a TCP allocation.
+func (f *family) listen(local netip.Addr, now time.Time) (listener *net.TCPListener, err error) {
+	err = f.ports.take(anyPort, now, func(port uint16) error {
+		listener, err = tcp.Listen(netip.AddrPortFrom(local, port))
+		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+			return errPortTaken
+		}
+		return err
+	})
+	return listener, err
 }
 
 // usable finds out whether an address is this machine's at all.

@@ -26,6 +26,9 @@ func (s *shard) toPeer(datagram []byte, client netip.AddrPort) Drop {
 			return DropAllocation
 		}
 		now := s.server.clock()
+		if a.tcp != nil {
+			return DropMethod
+		}
 		if !a.routes.Load().permits(peer.Addr(), now) {
 			return DropPermission
 		}

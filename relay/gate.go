@@ -41,6 +41,8 @@ type request struct {
 	wish         portWish // EVEN-PORT
 	hasToken     bool
 	token        token
+	connection   uint32 // CONNECTION-ID
+	hasID        bool
 	dontFragment bool
 
 	peers     [maxPeers]netip.AddrPort
@@ -80,9 +82,15 @@ func (r *request) decode(datagram []byte) Drop {
 // answers: nobody was asked.
 func (r *request) served() bool {
 	switch r.method {
-	case methodBinding, methodAllocate, methodRefresh, methodCreatePermission, methodChannelBind:
+	case methodBinding, methodAllocate, methodRefresh, methodCreatePermission, methodChannelBind,
+		methodConnect, methodConnectionBind:
 		return r.class == classRequest
 	default:
 		return false
 	}
+}
+
+// relaysTCP reports whether the request makes sense with TCP allocations only.
+func (r *request) relaysTCP() bool {
+	return r.method == methodConnect || r.method == methodConnectionBind
 }

@@ -46,7 +46,10 @@ func TestGate(t *testing.T) {
 		{"length not a multiple of four", "0001 0003" + cookieAndID + "000000", DropLength},
 		{"response", "0101 0000" + cookieAndID, DropMethod},
 		{"binding indication", "0011 0000" + cookieAndID, DropMethod},
-		{"Connect", "000a 0000" + cookieAndID, DropMethod},
+		{"ConnectionAttempt", "001c 0000" + cookieAndID, DropMethod},
+		{"Connect indication", "001a 0000" + cookieAndID, DropMethod},
+		{"CONNECTION-ID of 3 bytes", "000b 0008" + cookieAndID + "002a 0003 00000000", DropAttribute},
+		{"CONNECTION-ID of 8 bytes", "000b 000c" + cookieAndID + "002a 0008 0000000000000000", DropAttribute},
 		{"attribute longer than the message", "0003 0008" + cookieAndID + "8022 0008 00000000", DropAttribute},
 		{"attribute header cut", "0003 0004" + cookieAndID + "8022 0001", DropAttribute},
 		{"peer of length 0", "0008 0004" + cookieAndID + "0012 0000", DropAttribute},
@@ -120,6 +123,8 @@ func FuzzGate(f *testing.F) {
 		{stun.NewType(stun.MethodAllocate, stun.ClassRequest), wantUDP, raw(stun.AttrEvenPort, 0x80)},
 		{stun.NewType(methodCreatePermission, stun.ClassRequest), toPeer(netip.MustParseAddrPort("8.8.8.8:53")), stun.NewUsername("ann"), key, stun.Fingerprint},
 		{stun.NewType(methodChannelBind, stun.ClassRequest), channelNumber(0x4000), toPeer(netip.MustParseAddrPort("[2001:4860::8888]:53")), key, seconds(0)},
+		{stun.NewType(methodConnect, stun.ClassRequest), toPeer(netip.MustParseAddrPort("8.8.8.8:53")), stun.NewUsername("ann"), key},
+		{stun.NewType(methodConnectionBind, stun.ClassRequest), raw(attrConnectionID, 1, 2, 3, 4), stun.NewUsername("ann"), key, stun.Fingerprint},
 		{stun.NewType(stun.MethodAllocate, stun.ClassRequest), raw(attrPasswordAlgorithms, algorithmOffer...), key, integritySHA256{key, 32}},
 	} {
 		f.Add(stun.MustBuild(append([]stun.Setter{stun.TransactionID}, seed...)...).Raw)

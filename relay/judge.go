@@ -40,6 +40,8 @@ func (s *shard) judge() Refusal {
 		return RefusedAttribute
 	case p.method == methodAllocate:
 		return s.judgeAllocate()
+	case p.method == methodConnectionBind:
+		return s.judgeConnectionBind()
 	case p.allocation == nil, p.allocation.expiring(p.began), p.allocation.revoked.Load():
 		return RefusedMismatch
 	case p.allocation.user != p.grant.user:
@@ -48,7 +50,15 @@ func (s *shard) judge() Refusal {
 	switch p.method {
 	case methodCreatePermission:
 		return s.judgePeers()
+	case methodConnect:
+		if p.allocation.tcp == nil {
+			return RefusedMismatch
+		}
+		return s.judgePeers()
 	case methodChannelBind:
+		if p.allocation.tcp != nil {
+			return RefusedChannel
+		}
 		if p.channel < 0x4000 || p.channel > 0x7FFF {
 			return RefusedMalformed
 		}
@@ -71,8 +81,14 @@ func (s *shard) judgeAllocate() Refusal {
 	case p.transport == 0,
 		p.hasToken && (p.wish != anyPort || p.family != 0):
 		return RefusedMalformed
+	case p.transport == transportTCP && s.server.relaysTCP:
+		if !s.isStream() || p.dontFragment || p.wish != anyPort || p.hasToken {
+			return RefusedMalformed // RFC 6062 section 5.1
+		}
 	case p.transport != transportUDP:
 		return RefusedTransport
+	}
+	switch {
 	case p.dontFragment && !udp.CanForbidFragments:
 		p.unknown[0], p.unknownCount = attrDontFragment, 1 // RFC 8656 section 7.2
 		return RefusedAttribute
@@ -86,6 +102,16 @@ func (s *shard) judgeAllocate() Refusal {
 		return RefusedRevoked
 	}
 	return p.settings.auth.opens(p.grant, now)
+}
+
+// judgeConnectionBind: only a connection that does nothing else becomes a data
+// connection (RFC 6062 section 5.4).
+func (s *shard) judgeConnectionBind() Refusal {
+	p := &s.pending
+	if !p.hasID || p.allocation != nil || !s.isStream() {
+		return RefusedMalformed
+	}
+	return accepted
 }
 
 // judgePeers: one forbidden peer spoils the request (RFC 8656 section 9.2).
@@ -110,7 +136,7 @@ func (s *shard) judgePeers() Refusal {
 			return RefusedPeer
 		}
 	}
-	if !p.allocation.admits(&p.request) {
+	if p.method != methodConnect && !p.allocation.admits(&p.request) {
 		return RefusedTooMany
 	}
 	return accepted

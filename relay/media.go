@@ -99,7 +99,7 @@ func understood(kind uint16) bool {
 	case attrUsername, attrUserhash, attrRealm, attrNonce, attrPasswordAlgorithm, attrPasswordAlgorithms,
 		attrIntegrity, attrIntegritySHA256, attrErrorCode, attrUnknownAttributes, attrXORMappedAddress,
 		attrLifetime, attrChannelNumber, attrRequestedFamily, attrEvenPort, attrRequestedTransport,
-		attrReservationToken, attrPriority, attrUseCandidate:
+		attrReservationToken, attrConnectionID, attrPriority, attrUseCandidate:
 		return true
 	default:
 		return kind >= 0x8000

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/duetcall/duet/config"
+	"github.com/duetcall/duet/relay/tcp"
 )
 
 // Options are what the relay needs beside its section of the file.
@@ -41,6 +43,9 @@ type Server struct {
 	reloading sync.Mutex    // one reload at a time; guards generated
 
 	quota *quota
+	// relaysTCP: peers may be reached over TCP, too (RFC 6062).
+	relaysTCP bool
+	peerConns *peerConns
 	// reservations count in quota.
 	reservations *reservations
 	revoked      *revocations
@@ -74,11 +79,12 @@ type Server struct {
 // sockets. Its errors name the key to change. The sockets are closed when Run returns.
 func New(cfg config.Turn, opts Options) (*Server, error) {
 	s := &Server{
-		log:   newQuietLog(opts.Log),
-		now:   opts.Now,
-		realm: cfg.Realm,
-		quota: newQuota(cfg.UserQuota, cfg.TotalQuota),
-		stats: newCounters(),
+		log:       newQuietLog(opts.Log),
+		now:       opts.Now,
+		realm:     cfg.Realm,
+		quota:     newQuota(cfg.UserQuota, cfg.TotalQuota),
+		stats:     newCounters(),
+		relaysTCP: cfg.TCPRelay,
 	}
 	s.capacityUp.limit(int64(cfg.TotalBytesPerSecond))
 	s.capacityDown.limit(int64(cfg.TotalBytesPerSecond))
@@ -89,6 +95,7 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 	s.settings.Store(s.newSettings(cfg, nil))
 	s.streams = newStreams()
 	s.halfOpen = newHalfOpen()
+	s.peerConns = newPeerConns()
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -107,6 +114,9 @@ func (s *Server) open(cfg config.Turn, opts Options) error {
 	if cfg.MinPort < 1 || cfg.MaxPort > 65535 || cfg.MinPort > cfg.MaxPort {
 		return fmt.Errorf("relay ports %d to %d: want 1 <= min_port <= max_port <= 65535; correct [turn] min_port and max_port",
 			cfg.MinPort, cfg.MaxPort)
+	}
+	if cfg.TCPRelay && !tcp.CanSharePort {
+		return errors.New("relaying TCP works on Linux only; set [turn] tcp_relay = false")
 	}
 	m, err := s.follower.start()
 	if err != nil {

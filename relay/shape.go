@@ -21,6 +21,26 @@ type bucket struct {
 // limit sets the rate from now on.
 func (b *bucket) limit(bytesPerSecond int64) { b.bytesPerSecond.Store(bytesPerSecond) }
 
+// delay is take for a stream, whose bytes can wait: it returns for how long, 0 if
+// they have passed. It leaves half of the burst to packets, which cannot wait.
+func (b *bucket) delay(size int, now time.Duration) time.Duration {
+	rate := b.bytesPerSecond.Load()
+	if rate == 0 {
+		return 0
+	}
+	price := int64(size) * int64(time.Second) / rate
+	for {
+		paid := b.paid.Load()
+		from := max(paid, int64(now))
+		if ahead := from - int64(now); ahead >= int64(burst/2) {
+			return time.Duration(ahead) - burst/2 + 1
+		}
+		if b.paid.CompareAndSwap(paid, from+price) {
+			return 0
+		}
+	}
+}
+
 // take reports whether a packet of size bytes may pass now.
 func (b *bucket) take(size int, now time.Duration) bool {
 	rate := b.bytesPerSecond.Load()

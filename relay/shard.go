@@ -29,6 +29,7 @@ type shard struct {
 	received counter // datagrams of clients
 	answered counter // answers to requests
 	pending  exchange
+	bound    *peerConn   // what the client's connection has just become half of
 	address  net.UDPAddr // of the sender of a datagram that makes no allocation
 	octets   [16]byte
 }
@@ -75,6 +76,9 @@ func (s *shard) ReadFrom(buf []byte) (int, net.Addr, error) {
 		}
 		if n = s.admit(buf, n, client); n > 0 {
 			return n, s.sender(client), nil
+		}
+		if s.bound != nil {
+			s.relayData(buf)
 		}
 	}
 }

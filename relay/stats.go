@@ -4,8 +4,8 @@ import (
 	"sync/atomic"
 )
 
-// Stats is a snapshot of the relay's counters. All but Allocations and
-// PortsUsed only grow.
+// Stats is a snapshot of the relay's counters. All but Allocations,
+// PeerConnections and PortsUsed only grow.
 type Stats struct {
 	// Allocations live now, AllocationsTotal were ever made.
 	Allocations      int
@@ -26,6 +26,8 @@ type Stats struct {
 	// are the packets that came from peers with a permission, ToPeers those that went
 	// to peers. All are as of now, running allocations included.
 	FromClients, ToClients, FromPeers, ToPeers Traffic
+	// PeerConnections are those that TCP allocations have with peers now, or are making.
+	PeerConnections int
 	// PortsUsed of PortsSize relay ports are taken, over all relayed addresses; Ports
 	// says so by address family.
 	PortsUsed, PortsSize int
@@ -139,8 +141,9 @@ func (c *counters) refuse(reason Refusal) { c.refused[reason].Add(1) }
 // Stats returns the counters as they are now.
 func (s *Server) Stats() Stats {
 	stats := Stats{
-		ByKind:   make(map[Kind]Count),
-		Bindings: s.stats.bindings.Load(),
+		ByKind:          make(map[Kind]Count),
+		PeerConnections: s.peerConns.count(),
+		Bindings:        s.stats.bindings.Load(),
 
 		RevocationsForgotten: s.revoked.forgottenEarly(),
 		Challenges:           s.stats.refused[RefusedUnsigned].Load(),

@@ -128,14 +128,20 @@ func (s *Server) ServeStream(conn net.Conn, transport string) {
 
 // tune keeps a dead or silent client from holding on to memory of the kernel's.
 func tune(conn net.Conn) {
-	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		conn = inner.NetConn()
-	}
-	if connection, ok := conn.(*net.TCPConn); ok {
+	if connection := tcpConn(conn); connection != nil {
 		_ = connection.SetWriteBuffer(sendBuffer)
 		_ = tcp.SetUserTimeout(connection, unackedTimeout)
 		_ = connection.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
+}
+
+// tcpConn returns the TCP connection that conn is, or is based on, or nil.
+func tcpConn(conn net.Conn) *net.TCPConn {
+	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = inner.NetConn()
+	}
+	connection, _ := conn.(*net.TCPConn)
+	return connection
 }
 
 // listenTCP binds TCP beside each UDP socket, on the same address and port.

@@ -31,6 +31,13 @@ const (
 	methodChannelBind      = 0x0009
 )
 
+// Methods of TCP allocations (RFC 6062 section 6.1).
+const (
+	methodConnect           = 0x000A
+	methodConnectionBind    = 0x000B
+	methodConnectionAttempt = 0x000C // an indication of ours
+)
+
 // Attributes (RFC 8489 section 18.3, RFC 8656 section 18). Those below 0x8000
 // must be understood.
 const (
@@ -55,6 +62,7 @@ const (
 	attrReservationToken   = 0x0022
 	attrPriority           = 0x0024 // ICE, in a Binding request (RFC 8445)
 	attrUseCandidate       = 0x0025
+	attrConnectionID       = 0x002A // RFC 6062 section 6.2.1
 	attrAdditionalFamily   = 0x8000
 	attrAddressErrorCode   = 0x8001
 	attrPasswordAlgorithms = 0x8002
@@ -66,6 +74,7 @@ const (
 const (
 	familyIPv4   = 1
 	familyIPv6   = 2
+	transportTCP = 6
 	transportUDP = 17
 
 	integritySize   = sha1.Size
@@ -137,6 +146,11 @@ func (m message) addSeconds(lifetime time.Duration) message {
 	var value [4]byte
 	binary.BigEndian.PutUint32(value[:], uint32(lifetime/time.Second))
 	return m.add(attrLifetime, value[:])
+}
+
+// addConnectionID appends CONNECTION-ID (RFC 6062 section 6.2.1).
+func (m message) addConnectionID(id uint32) message {
+	return m.add(attrConnectionID, binary.BigEndian.AppendUint32(nil, id))
 }
 
 // addError appends ERROR-CODE (RFC 8489 section 14.8).

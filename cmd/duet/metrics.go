@@ -97,6 +97,9 @@ func allSeries() []series {
 		{"duet_relay_connections", "TCP, TLS and DTLS connections of TURN clients, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.relay.Streams))
 		}},
+		{"duet_relay_peer_connections", "TCP connections with peers, now; see tcp_relay.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.relay.PeerConnections))
+		}},
 
 		{"duet_signaling_sockets", "WebSockets, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.signaling.Sockets))

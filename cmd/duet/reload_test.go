@@ -192,7 +192,7 @@ func TestTheWebSideIsReloaded(t *testing.T) {
 var restart = []string{
 	"http.listen", "signaling.grace",
 	"turn.enabled", "turn.realm", "turn.listening_ip", "turn.listening_port", "turn.tcp", "turn.relay_ip", "turn.external_ip",
-	"turn.min_port", "turn.max_port", "turn.stun_servers", "metrics.listen", "turn.dtls", "turn.tls_listening_port",
+	"turn.min_port", "turn.max_port", "turn.stun_servers", "metrics.listen", "turn.dtls", "turn.tcp_relay", "turn.tls_listening_port",
 	"tls.listen", "log.format", "process.pid_file",
 }
 
