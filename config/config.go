@@ -70,7 +70,7 @@ func Default() Config {
 			BindingRate:         50,
 			DrainTimeout:        Duration(time.Hour),
 		},
-		TLS:     TLS{Listen: ":443"},
+		TLS:     TLS{Listen: ":443", ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory"},
 		Metrics: Metrics{Listen: "127.0.0.1:9641"},
 		Log:     Log{Level: "info", Format: "auto"},
 	}
@@ -86,8 +86,8 @@ type HTTP struct {
 	// AllowedOrigins are the web origins, besides our own, that may open
 	// /v1/ws: "https://app.example.org". "*" lets every site in.
 	AllowedOrigins []string `toml:"allowed_origins"`
-	// TrustedProxies are the reverse proxies whose X-Forwarded-For
-	// counts: addresses or CIDR prefixes.
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For counts, and on
+	// every TCP port their PROXY protocol v2: addresses or CIDR prefixes.
 	TrustedProxies []Prefix `toml:"trusted_proxies"`
 }
 
@@ -115,7 +115,8 @@ type Turn struct {
 	ListeningPort int `toml:"listening_port"`
 	// TCP also takes clients over TCP, on the same addresses and port.
 	TCP bool `toml:"tcp"`
-	// TLSListeningPort is the port for clients over DTLS; 0 is none.
+	// TLSListeningPort is the port, on the addresses of ListeningIP, for TURN over TLS
+	// and nothing else, when TLS is on, and for DTLS; 0 is none.
 	TLSListeningPort int `toml:"tls_listening_port"`
 	// DTLS takes clients over DTLS (RFC 7350) on the UDP port TLSListeningPort, with
 	// the certificate of TLS.
@@ -188,7 +189,9 @@ type Turn struct {
 	AllowedPeerIP []IPRange `toml:"allowed_peer_ip"`
 }
 
-// TLS is the port that HTTPS, WSS and TURN over TLS share. It is on when Cert is set.
+// TLS is the port that HTTPS, WSS and TURN over TLS share, and the certificate of all
+// that speaks TLS: a pair of files, or obtained by ACME (RFC 8555). It is off without
+// either.
 type TLS struct {
 	// Listen is the TCP address of that port, "host:port".
 	Listen string `toml:"listen"`
@@ -196,10 +199,23 @@ type TLS struct {
 	// key. They are read again when they change.
 	Cert string `toml:"cert"`
 	Key  string `toml:"key"`
+	// ACMEDomains are the names to obtain certificates for, the first for clients
+	// that name none. Setting them agrees to the terms of the CA.
+	ACMEDomains []string `toml:"acme_domains"`
+	// ACMEEmail is where the CA can reach the operator. Empty: nowhere.
+	ACMEEmail string `toml:"acme_email"`
+	// ACMEDirectory is the URL that the CA describes itself at (RFC 8555 section 7.1.1).
+	ACMEDirectory string `toml:"acme_directory"`
+	// ACMECache is the directory of the account, the certificates and their keys.
+	// Empty: "acme" in systemd's state directory, or one of the user's own.
+	ACMECache string `toml:"acme_cache"`
 }
 
 // On reports whether there is TLS.
-func (t TLS) On() bool { return t.Cert != "" }
+func (t TLS) On() bool { return t.Cert != "" || t.ACME() }
+
+// ACME reports whether certificates are obtained by ACME.
+func (t TLS) ACME() bool { return len(t.ACMEDomains) > 0 }
 
 // Metrics is where Prometheus reads how the server fares.
 type Metrics struct {

@@ -11,8 +11,9 @@ import (
 // Moving from coturn: the settings are read from a file (here) or a command line
 // (coturn_args.go), each meets its row of the table of coturn's options
 // (coturn_options.go), which says what becomes of it (coturn_import.go). Advice looks
-// at all of them together (coturn_advice.go). What came out is written as a file of
-// ours and read back before anyone sees it (coturn_write.go).
+// at all of them together (coturn_advice.go), and so does what TLS needs
+// (coturn_tls.go). What came out is written as a file of ours and read back before
+// anyone sees it (coturn_write.go).
 
 // Imported is what became of a configuration of coturn.
 type Imported struct {

@@ -20,6 +20,9 @@ type coturnImport struct {
 	from  map[string][]int
 	users map[string]int
 	seen  map[string][]coturnSetting // what is set, by name, without flags that are off
+	// beside holds what to say at a key; such a key is written even if no setting of
+	// coturn's gave it, or if it is the default.
+	beside map[string]string
 	// secretMode: coturn accepts credentials that a secret made, and no users.
 	secretMode bool
 
@@ -46,7 +49,7 @@ type leftOut struct {
 func importCoturn(unit string, table coturnTable, settings []coturnSetting) (Imported, error) {
 	m := &coturnImport{
 		unit: unit, table: table, config: Default(),
-		from: make(map[string][]int), users: make(map[string]int), seen: make(map[string][]coturnSetting),
+		from: make(map[string][]int), users: make(map[string]int), seen: make(map[string][]coturnSetting), beside: make(map[string]string),
 	}
 	m.schema = newSchema(&m.config)
 	isKnown := func(s coturnSetting) bool { return s.option != nil }
@@ -63,6 +66,7 @@ func importCoturn(unit string, table coturnTable, settings []coturnSetting) (Imp
 		m.meet(s)
 	}
 	m.advise()
+	m.secure()
 	if err := m.settle(); err != nil {
 		return Imported{}, err
 	}
@@ -202,7 +206,8 @@ func (m *coturnImport) revert(keys []string, p Problem) (done bool) {
 	for _, key := range slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !differs(key) }) {
 		now, _ := m.schema.find(key)
 		first, _ := original.find(key)
-		m.leaveOut(key, fmt.Sprint(now.target), p, m.from[key][0])
+		m.leaveOut(key, fmt.Sprint(now.target), p, m.placeOf(key))
+		delete(m.beside, key)
 		now.target.Set(first.target)
 		delete(m.from, key)
 		done = true

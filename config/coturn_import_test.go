@@ -43,6 +43,10 @@ func TestValuesAreReadAsCoturnReadsThem(t *testing.T) {
 		{"external addresses", "external-ip=192.0.2.1/10.0.0.1\nexternal-ip=2001:db8::1", "external_ip", "192.0.2.1/10.0.0.1, 2001:db8::1"},
 		{"the image's detection", "external-ip=$(detect-external-ip)", "external_ip", ""},
 		{"unlimited", "user-quota=0", "user_quota", "0"},
+		{"bytes a second", "max-bps=3000", "max_bps", "3000"},
+		{"bytes a second of all", "bps-capacity=9000", "bps_capacity", "9000"},
+		{"no TCP", "no-tcp", "tcp", "false"},
+		{"no TCP, switched off", "no-tcp=0", "tcp", ""},
 		{"a key", "user=ann:0xbc807ee29df3c9ffa736523fb2c4e8ee", "user ann", "0xbc807ee29df3c9ffa736523fb2c4e8ee"},
 		{"how long a nonce holds", "stale-nonce=300", "stale_nonce", "5m"},
 		{"that it does not hold for ever", "stale-nonce=0", "stale_nonce", ""},
@@ -254,19 +258,5 @@ func TestMistakesInCommandLinesAreTold(t *testing.T) {
 	}
 	if _, err := ImportCoturnCommand(strings.NewReader("-v 'open")); err == nil || err.Error() != "a quote is not closed" {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestTLSIsTakenOverWholeOrNotAtAll(t *testing.T) {
-	imported, c := importText(t, lines("user=ann:correct horse battery", "user-quota=3", "cert=/etc/cert.pem", "pkey=/etc/key.pem", "tls-listening-port=5349", "max-bps=3000", "bps-capacity=9000"))
-	if want := (TLS{Listen: ":5349", Cert: "/etc/cert.pem", Key: "/etc/key.pem"}); c.TLS != want || c.Turn.TCP || len(imported.Warnings) != 0 {
-		t.Errorf("%+v, tcp %v, %q", c.TLS, c.Turn.TCP, imported.Warnings)
-	}
-	if c.Turn.MaxBytesPerSecond != 3000 || c.Turn.TotalBytesPerSecond != 9000 {
-		t.Errorf("max_bps %v, bps_capacity %v", c.Turn.MaxBytesPerSecond, c.Turn.TotalBytesPerSecond)
-	}
-	imported, c = importText(t, lines("user=ann:correct horse battery", "user-quota=3", "cert=/etc/cert.pem"))
-	if c.TLS.On() || len(imported.Warnings) != 1 || !says(imported.Warnings[0], "cert is left out: .*TLS needs both") {
-		t.Errorf("%+v, %q", c.TLS, imported.Warnings)
 	}
 }

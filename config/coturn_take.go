@@ -56,9 +56,7 @@ func (m *coturnImport) takeExternal(s coturnSetting) {
 	m.from[key] = append(places, s.place)
 }
 
-// takeTLSPort keeps the port that clients were told.
-func (m *coturnImport) takeTLSPort(s coturnSetting) { m.put(s, s.option.key, ":"+s.bare()) }
-
+// takeNoTCP ends TCP, not TLS: coturn has a flag for each, too.
 func (m *coturnImport) takeNoTCP(s coturnSetting) { m.put(s, s.option.key, "false") }
 
 func (m *coturnImport) takeNoDTLS(s coturnSetting) { m.put(s, s.option.key, "false") }

@@ -75,9 +75,8 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 				"external_ip": "192.0.2.10/10.0.0.1", "total_quota": "1200", "allowed_peer_ip": "[10.0.0.1]",
 				"denied_peer_ip": "[10.0.0.0/8 192.168.0.0/16 172.16.0.0/12 0.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 " +
 					"198.51.100.0/24 240.0.0.0/4 ::1 64:ff9b::/96 fc00::/7 fe80::/10]",
-				"listen": ":5349",
-				"cert":   "/etc/letsencrypt/live/turn.matrix.example.org/fullchain.pem",
-				"key":    "/etc/letsencrypt/live/turn.matrix.example.org/privkey.pem",
+				"cert": "/etc/letsencrypt/live/turn.matrix.example.org/fullchain.pem",
+				"key":  "/etc/letsencrypt/live/turn.matrix.example.org/privkey.pem",
 			},
 			nil,
 			"26 0",
@@ -92,7 +91,7 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 			"jitsi.conf",
 			map[string]string{
 				"realm": "meet.example.org", "static_auth_secret": "Hq6TnEw3bVd0LxPz",
-				"denied_peer_ip": "[10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7]", "tcp": "false", "listen": ":5349",
+				"denied_peer_ip": "[10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7]", "tcp": "false",
 				"cert": "/etc/jitsi/meet/meet.example.org.crt", "key": "/etc/jitsi/meet/meet.example.org.key",
 			},
 			nil,
@@ -104,7 +103,7 @@ func TestGuidesOfOtherProductsAreImported(t *testing.T) {
 				"realm": "bbb.example.org", "static_auth_secret": "c2b6f0b5a9d14f0e8c3a7d61", "min_port": "32769", "level": "debug",
 				"listening_ip": "[192.0.2.20 2001:db8::20]", "relay_ip": "[192.0.2.20 2001:db8::20]",
 				"denied_peer_ip": "[127.0.0.0/8]", "allowed_peer_ip": "[192.168.10.0/24]",
-				"cert": "/etc/turnserver/fullchain.pem", "key": "/etc/turnserver/privkey.pem", // listen is the default, ":443"
+				"cert": "/etc/turnserver/fullchain.pem", "key": "/etc/turnserver/privkey.pem", "tls_listening_port": "0", // [tls] listen has 443
 			},
 			[]string{"those that allowed_peer_ip does not name"},
 			"23 6",
@@ -234,6 +233,8 @@ func FuzzCoturn(f *testing.F) {
 		}
 		f.Add(string(data))
 	}
+	f.Add("cert=a.pem\npkey=/b.pem\ntls-listening-port=3478\nlistening-ip=::1%eth0\npkey-pwd=\nno-tcp=0")
+	f.Add("cert=/a.pem\npkey=/b.pem\ntls-listening-port=8080\nlistening-port=443")
 	f.Add("docker run --name coturn coturn/coturn -n -avL1.2.3.4 --user 'a:b' -X '$(detect-external-ip)' \"-p\" 1\\\n2")
 	f.Fuzz(func(t *testing.T, text string) {
 		inFile, err1 := ImportCoturn(strings.NewReader(text))

@@ -60,7 +60,7 @@ func (m *coturnImport) check(text string) error {
 func (m *coturnImport) noteDefaults(defaults schema) {
 	for i, e := range m.schema.entries {
 		from := m.from[e.key()]
-		if len(from) > 0 && !e.inFile && reflect.DeepEqual(e.target.Interface(), defaults.entries[i].target.Interface()) {
+		if len(from) > 0 && m.beside[e.key()] == "" && !e.inFile && reflect.DeepEqual(e.target.Interface(), defaults.entries[i].target.Interface()) {
 			m.remark(mapped, from[0], "%s = %s", e.name, literal(e.target))
 			delete(m.from, e.key())
 		}
@@ -76,7 +76,7 @@ func (m *coturnImport) writeSection(b *strings.Builder, section string) (setting
 			continue
 		}
 		from := m.from[e.key()]
-		if len(from) > 0 {
+		if len(from) > 0 || m.beside[e.key()] != "" {
 			b.WriteString(header)
 			header = ""
 			m.writeKey(b, e, from)
@@ -99,8 +99,14 @@ func (m *coturnImport) writeSection(b *strings.Builder, section string) (setting
 
 // writeKey writes a value with the places it comes from: a list of several one by one.
 func (m *coturnImport) writeKey(b *strings.Builder, e entry, from []int) {
-	if len(from) == 1 {
-		fmt.Fprintf(b, "# From %s.\n%s = %s\n", m.at(from[0]), e.name, revealed(e.target))
+	if len(from) < 2 {
+		if len(from) == 1 {
+			fmt.Fprintf(b, "# From %s.\n", m.at(from[0]))
+		}
+		if beside := m.beside[e.key()]; beside != "" {
+			writeComment(b, "# ", beside)
+		}
+		fmt.Fprintf(b, "%s = %s\n", e.name, revealed(e.target))
 		return
 	}
 	list := e.target

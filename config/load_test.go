@@ -32,14 +32,14 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 		},
 		{
 			"DTLS without certificate", "[turn]\ndtls = true",
-			`turnserver.toml:2:8: turn.dtls: dtls without a certificate; set [tls] cert and key, or dtls to false`,
+			`turnserver.toml:2:8: turn.dtls: dtls without a certificate; set [tls] cert and key, or acme_domains, or dtls to false`,
 		},
 		{
 			"DTLS without port", "[turn]\ndtls = true\ntls_listening_port = 0\n[tls]\ncert = 'c'\nkey = 'k'",
 			`turnserver.toml:2:8: turn.dtls: dtls without a port: tls_listening_port is 0; set it to 5349, or dtls to false`,
 		},
 		{
-			"DTLS on the port of UDP", "[turn]\ndtls = true\ntls_listening_port = 3478\n[tls]\ncert = 'c'\nkey = 'k'",
+			"DTLS on the port of UDP", "[turn]\ndtls = true\ntls_listening_port = 3478\ntcp = false\n[tls]\ncert = 'c'\nkey = 'k'",
 			`turnserver.toml:3:22: turn.tls_listening_port: dtls on tls_listening_port 3478, which is listening_port, too; choose another, 5349 is usual`,
 		},
 		{

@@ -62,6 +62,7 @@ func validate(c Config) findings {
 		f.add("tcp_relay is on, but serves clients that come over TCP or TLS only", "set tcp = true, or cert and key in [tls]",
 			"turn.tcp_relay", "turn.tcp")
 	}
+	f.listeners(c)
 	f.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	f.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	return f

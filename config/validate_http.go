@@ -22,38 +22,6 @@ func (f *findings) http(h HTTP) {
 	}
 }
 
-func (f *findings) tls(t TLS) {
-	if t.On() {
-		f.listen("tls.listen", t.Listen)
-	}
-	switch {
-	case t.Cert != "" && t.Key == "":
-		f.add("cert without key: TLS needs both", "", "tls.cert", "tls.key")
-	case t.Key != "" && t.Cert == "":
-		f.add("key without cert: TLS needs both", "", "tls.key", "tls.cert")
-	}
-}
-
-// dtls checks what DTLS needs of the rest. Its port is UDP, as the relay's are.
-func (f *findings) dtls(c Config) {
-	t := c.Turn
-	if !t.DTLS {
-		return
-	}
-	if !c.TLS.On() {
-		f.add("dtls without a certificate", "set [tls] cert and key, or dtls to false", "turn.dtls", "tls.cert")
-	}
-	switch port := t.TLSListeningPort; {
-	case port == 0:
-		f.add("dtls without a port: tls_listening_port is 0", "set it to 5349, or dtls to false", "turn.dtls", "turn.tls_listening_port")
-	case port == t.ListeningPort:
-		f.add(fmt.Sprintf("dtls on tls_listening_port %d, which is listening_port, too", port), "choose another, 5349 is usual", "turn.tls_listening_port", "turn.listening_port", "turn.dtls")
-	case t.MinPort <= port && port <= t.MaxPort:
-		f.add(fmt.Sprintf("tls_listening_port %d is among the relay ports, %d to %d", port, t.MinPort, t.MaxPort),
-			"choose one outside", "turn.tls_listening_port", "turn.min_port", "turn.max_port")
-	}
-}
-
 // listen checks "host:port". Port 0 takes a free one.
 func (f *findings) listen(key, address string) {
 	host, port, err := net.SplitHostPort(address)
