@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"time"
 )
+
+// SourceOf is what strangers are told apart by: the /32 of an IPv4 address, the /64 of
+// an IPv6 one.
+func SourceOf(addr netip.Addr) netip.Prefix { return sourceOf(addr) }
 
 // AcceptEach hands every connection to handle, which must not block, until ctx ends or
 // the listener is closed. What Accept reports when the system runs short of file

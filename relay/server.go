@@ -26,6 +26,9 @@ type Options struct {
 	// Certificate returns the certificate for a handshake that begins now; [turn] dtls
 	// needs it.
 	Certificate func() *tls.Certificate
+	// Admit, unless nil, gets every connection over TCP first, and passes it on to serve when
+	// it knows whom it comes from: it may be a proxy's. It must not block.
+	Admit func(ctx context.Context, conn net.Conn, serve func(net.Conn))
 
 	follower func(*follower) // for tests: another world
 }
@@ -63,6 +66,7 @@ type Server struct {
 	shards     []*shard // of the UDP sockets
 	listeners  []net.Listener
 	streams    *streams
+	admit      func(ctx context.Context, conn net.Conn, serve func(net.Conn))
 
 	dtls       []*dtlsListener
 	handshakes *handshakes // nil without DTLS
@@ -96,6 +100,10 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 	s.streams = newStreams()
 	s.halfOpen = newHalfOpen()
 	s.peerConns = newPeerConns()
+	s.admit = opts.Admit
+	if s.admit == nil {
+		s.admit = func(_ context.Context, conn net.Conn, serve func(net.Conn)) { serve(conn) }
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -164,10 +172,11 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, listener := range s.dtls {
 		demultiplexers.Go(listener.read)
 	}
+	serve := func(conn net.Conn) { s.ServeStream(conn, "tcp") }
 	var acceptors sync.WaitGroup
 	for _, listener := range s.listeners {
 		acceptors.Go(func() {
-			AcceptEach(ctx, listener, func(conn net.Conn) { s.ServeStream(conn, "tcp") })
+			AcceptEach(ctx, listener, func(conn net.Conn) { s.admit(ctx, conn, serve) })
 		})
 	}
 	s.follower.run(ctx, func(addresses []Address, m machine) { s.publish(s.follower.cfg, addresses, m) })

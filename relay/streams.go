@@ -137,7 +137,11 @@ func tune(conn net.Conn) {
 
 // tcpConn returns the TCP connection that conn is, or is based on, or nil.
 func tcpConn(conn net.Conn) *net.TCPConn {
-	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+	for { // below TLS, below what a proxy forwards
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		conn = inner.NetConn()
 	}
 	connection, _ := conn.(*net.TCPConn)

@@ -29,8 +29,14 @@ func (s *server) banner(path string) *banner {
 	b.add("Call", "%s", url)
 	b.add("Test", "%s/trickle", url)
 	if strings.HasPrefix(url, "http://") {
-		b.add("", "Browsers give the camera to localhost and https only: set [tls] cert and key,")
-		b.add("", "or put a TLS proxy in front, before you invite somebody from elsewhere.")
+		b.add("", "Browsers give the camera to localhost and https only: set [tls] acme_domains, or")
+		b.add("", "cert and key, or put a TLS proxy in front, before you invite somebody from elsewhere.")
+	}
+	if s.acme != nil {
+		b.add("TLS", "certificates from %s, kept in %s", s.cfg.TLS.ACMEDirectory, s.acme.store.dir)
+		if s.certificate() == nil {
+			b.add("", "The first is being asked for: the log says what comes of it. Until then there is no TLS.")
+		}
 	}
 	s.describeRelay(b)
 	if s.metrics != nil {
@@ -42,6 +48,17 @@ func (s *server) banner(path string) *banner {
 		b.add("Config", "%s", path)
 	}
 	return b
+}
+
+// alsoOnTLS says what a TLS port has beside TURN, or where else TURN is.
+func (s *server) alsoOnTLS(port int) string {
+	switch own := s.cfg.Turn.TLSListeningPort; {
+	case port != portOfListener(s.split):
+		return ""
+	case len(s.turnTLS) > 0:
+		return fmt.Sprintf(", on the port of the page; on port %d, too", own)
+	}
+	return ", on the port of the page"
 }
 
 func (s *server) describeRelay(b *banner) {
@@ -63,8 +80,8 @@ func (s *server) describeRelay(b *banner) {
 	if s.cfg.Turn.DTLS {
 		b.add("", "The same over DTLS on port %d/udp, for clients other than browsers.", s.cfg.Turn.TLSListeningPort)
 	}
-	if host, port := s.tlsHost(); host != "" {
-		b.add("", "turns:%s:%d (TLS, on the port of the page)", host, port)
+	if host, port := s.turnsHost(); host != "" {
+		b.add("", "turns:%s:%d (TLS%s)", host, port, s.alsoOnTLS(port))
 	} else if s.split != nil {
 		b.add("", "Nobody is told of TURN over TLS: the certificate has no name, and [http] public_url is not set.")
 	}

@@ -30,6 +30,7 @@ var reserved = map[string][]string{
 	"github.com/pion/dtls/v3":      {"relay"},
 	"github.com/gorilla/websocket": {"signaling"},
 	"github.com/BurntSushi/toml":   {"config"},
+	"github.com/mholt/acmez/v3":    {"cmd/duet"},
 	"github.com/prometheus":        {"cmd/duet"},
 	"net/http":                     {"signaling", "web", "cmd/duet"},
 	"encoding/json":                {"signaling", "cmd/duet", "config"},

@@ -49,12 +49,26 @@ func (s *server) shutHTTP(ctx context.Context, web *http.Server) error {
 	return nil
 }
 
+// plainRoutes is what is served without TLS: everything, unless there is TLS.
+func (s *server) plainRoutes(routes http.Handler) http.Handler {
+	if s.split == nil {
+		return routes
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.toHTTPS(routes))
+	if s.acme != nil {
+		mux.Handle(challengePath, s.acme.challenges)
+	}
+	return mux
+}
+
 // toHTTPS sends whoever comes without TLS to the page that has it, because browsers
-// give no camera without. A trusted proxy ends TLS itself and is served.
+// give no camera without. A trusted proxy ends TLS itself and is served; so is everybody
+// until there is a certificate.
 func (s *server) toHTTPS(routes http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err == nil && contains(s.config().HTTP.TrustedProxies, peer.Addr()) {
+		if err == nil && contains(s.config().HTTP.TrustedProxies, peer.Addr()) || s.certificate() == nil {
 			routes.ServeHTTP(w, r)
 			return
 		}
@@ -63,17 +77,35 @@ func (s *server) toHTTPS(routes http.Handler) http.Handler {
 }
 
 // tlsHost is the name and port of the TLS port as clients know it; the name is that of
-// public_url, else of the certificate, and empty if there is neither, or no TLS.
+// public_url, if the certificate is for it, else one of the certificate's. It is empty if
+// there is neither, or no TLS.
 func (s *server) tlsHost() (host string, port int) {
 	if s.split == nil {
 		return "", 0
 	}
-	port = s.split.Addr().(*net.TCPAddr).Port
+	wanted := ""
 	if public, err := url.Parse(s.config().HTTP.PublicURL); err == nil && public.Scheme == "https" {
-		return public.Hostname(), port
+		wanted = public.Hostname()
 	}
-	return s.cert.name(), port
+	return s.certs.name(wanted), portOfListener(s.split)
 }
+
+// turnsHost is where clients find TURN over TLS: at the port of the page, which gets
+// through more firewalls, unless only this machine reaches that.
+func (s *server) turnsHost() (host string, port int) {
+	host, port = s.tlsHost()
+	isLocal := func(split *split) bool { return split.Addr().(*net.TCPAddr).IP.IsLoopback() }
+	if s.split != nil && isLocal(s.split) {
+		for _, other := range s.turnTLS {
+			if !isLocal(other) {
+				return host, portOfListener(other)
+			}
+		}
+	}
+	return host, port
+}
+
+func portOfListener(s *split) int { return s.Addr().(*net.TCPAddr).Port }
 
 // url is where a person at this machine, or anybody once it has a name, opens the page.
 func (s *server) url() string {

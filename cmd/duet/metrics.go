@@ -224,7 +224,7 @@ func (s *server) openMetrics() error {
 		return nil
 	}
 	var err error
-	s.metrics, err = listen(cfg.Listen, "[metrics] listen")
+	s.metrics, err = listen("tcp", cfg.Listen, "[metrics] listen")
 	if err != nil && cfg == config.Default().Metrics {
 		s.log.Warn("there are no metrics", "error", err)
 		return nil

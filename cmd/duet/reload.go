@@ -31,8 +31,8 @@ func splitChanges(running, next config.Config) (now, restart []string) {
 	can := reloadable()
 	for _, key := range config.Changed(running, next) {
 		switch {
-		case running.TLS.On() != next.TLS.On() && (key == "tls.cert" || key == "tls.key"):
-			restart = append(restart, key) // TLS begins or ends, and with it a port
+		case (key == "tls.cert" || key == "tls.key") && (running.TLS.Cert == "" || next.TLS.Cert == ""):
+			restart = append(restart, key) // TLS begins or ends, and with it a port, or ACME does
 		case slices.Contains(can, key):
 			now = append(now, key)
 		default:
@@ -54,8 +54,8 @@ func (s *server) reload() {
 	running := *s.config()
 	changed, restart := splitChanges(running, next)
 	running = running.With(next, changed)
-	if s.cert != nil {
-		if err := s.cert.reload(running.TLS); err != nil {
+	if files, ok := s.certs.(*certificate); ok {
+		if err := files.reload(running.TLS); err != nil {
 			s.refuseReload(err)
 			return
 		}

@@ -140,12 +140,12 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	}
 	next.Turn.UserQuota = 5
 	s.reload()
-	if s.config().Turn.UserQuota == 5 || s.config().TLS != first {
+	if s.config().Turn.UserQuota == 5 || s.config().TLS.Cert != first.Cert {
 		t.Error("half of a bad configuration was taken")
 	}
 	other := certify(t, next.TLS, "other.test")
 	s.reload()
-	if got := s.config(); got.Turn.UserQuota != 5 || got.TLS != next.TLS {
+	if got := s.config(); got.Turn.UserQuota != 5 || got.TLS.Cert != next.TLS.Cert {
 		t.Error("the configuration was not taken")
 	}
 	pool = other
@@ -193,7 +193,7 @@ var restart = []string{
 	"http.listen", "signaling.grace",
 	"turn.enabled", "turn.realm", "turn.listening_ip", "turn.listening_port", "turn.tcp", "turn.relay_ip", "turn.external_ip",
 	"turn.min_port", "turn.max_port", "turn.stun_servers", "metrics.listen", "turn.dtls", "turn.tcp_relay", "turn.tls_listening_port",
-	"tls.listen", "log.format", "process.pid_file",
+	"tls.listen", "tls.acme_domains", "tls.acme_email", "tls.acme_directory", "tls.acme_cache", "log.format", "process.pid_file",
 }
 
 func TestEveryKeyIsReloadedOrNeedsARestart(t *testing.T) {

@@ -71,9 +71,13 @@ type server struct {
 	cfg       config.Config // as of the start; config has what reloads have changed
 	log       *slog.Logger
 	listener  net.Listener
-	split     *split // nil without [tls]
-	cert      *certificate
-	metrics   net.Listener // nil without metrics
+	front     *front            // of listener
+	certs     certificates      // nil without [tls]
+	acme      *acmeCertificates // nil without acme_domains
+	split     *split            // nil without [tls]
+	turnTLS   []*split          // of tls_listening_port
+	turnFront *front            // of the relay's TCP ports
+	metrics   net.Listener      // nil without metrics
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
 
@@ -93,12 +97,13 @@ func (s *server) config() *config.Config { return s.current.Load() }
 func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, log: log, level: new(slog.LevelVar)}
 	s.current.Store(&cfg)
+	s.front, s.turnFront = s.newFront(), s.newFront()
 	var err error
-	if s.listener, err = listen(cfg.HTTP.Listen, "[http] listen"); err != nil {
+	if s.listener, err = listen("tcp", cfg.HTTP.Listen, "[http] listen"); err != nil {
 		return nil, err
 	}
 	if cfg.Turn.Enabled {
-		if s.relay, err = relay.New(cfg.Turn, relay.Options{Log: log.With("part", "relay"), Certificate: s.certificate}); err != nil {
+		if s.relay, err = relay.New(cfg.Turn, relay.Options{Log: log.With("part", "relay"), Certificate: s.certificate, Admit: s.turnFront.admit}); err != nil {
 			return nil, errors.Join(err, s.listener.Close())
 		}
 	}
@@ -119,23 +124,10 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	return s, nil
 }
 
-// openTLS binds the port that HTTPS and TURN over TLS share.
-func (s *server) openTLS() error {
-	var err error
-	if s.cert, err = loadCertificate(s.cfg.TLS, s.log.With("part", "tls")); err != nil {
-		return err
-	}
-	inner, err := listen(s.cfg.TLS.Listen, "[tls] listen")
-	if err != nil {
-		return err
-	}
-	var turn func(net.Conn)
-	if s.relay != nil {
-		turn = func(conn net.Conn) { s.relay.ServeStream(conn, "tls") }
-	}
-	s.split = newSplit(inner, s.cert, turn)
-	return nil
-}
+// newFront makes what stands before one of our TCP ports.
+func (s *server) newFront() *front { return newFront(s.trustedProxies) }
+
+func (s *server) trustedProxies() []netip.Prefix { return s.config().HTTP.TrustedProxies }
 
 // close undoes newServer before run.
 func (s *server) close() error {
@@ -145,6 +137,9 @@ func (s *server) close() error {
 	err := s.listener.Close()
 	if s.split != nil {
 		err = errors.Join(err, s.split.Close())
+	}
+	for _, port := range s.turnTLS {
+		err = errors.Join(err, port.Close())
 	}
 	return err
 }
@@ -157,7 +152,7 @@ func (s *server) iceServers(member string) signaling.ICE {
 	}
 	cred := s.relay.Credential(member)
 	urls := s.relay.URLs()
-	if host, port := s.tlsHost(); host != "" {
+	if host, port := s.turnsHost(); host != "" && s.certificate() != nil {
 		urls = append(urls, fmt.Sprintf("turns:%s:%d?transport=tcp", host, port))
 	}
 	return signaling.ICE{
@@ -178,7 +173,7 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/ws", s.signaling)
 	mux.Handle("/", web.Handler())
-	return behindProxies(func() []netip.Prefix { return s.config().HTTP.TrustedProxies }, mux)
+	return behindProxies(s.trustedProxies, mux)
 }
 
 // run serves until ctx ends or a part fails. The parts end in the order in which they
@@ -190,18 +185,29 @@ func (s *server) run(ctx context.Context) error {
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
 	routes := s.routes()
-	web, secure, metrics := s.httpServer(routes), s.httpServer(routes), s.httpServer(nil)
-	if s.split != nil {
-		web.Handler = s.toHTTPS(routes)
-	}
+	web, secure, metrics := s.httpServer(s.plainRoutes(routes)), s.httpServer(routes), s.httpServer(nil)
+	inbox := newInbox(s.listener)
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return serveHTTP(web, s.listener) })
-	if s.split != nil {
+	part := func(run func(context.Context)) {
 		parts.Go(func() error {
-			s.split.run(ctx)
+			run(ctx)
 			return nil
 		})
-		parts.Go(func() error { return serveHTTP(secure, s.split) })
+	}
+	part(func(ctx context.Context) {
+		s.front.run(ctx, s.listener, func(conn net.Conn) { inbox.put(ctx, conn) })
+		inbox.end()
+	})
+	parts.Go(func() error { return serveHTTP(web, inbox) })
+	if s.split != nil {
+		part(s.split.run)
+		parts.Go(func() error { return serveHTTP(secure, s.split.web) })
+	}
+	for _, port := range s.turnTLS {
+		part(port.run)
+	}
+	if s.acme != nil {
+		part(s.acme.run)
 	}
 	if s.metrics != nil {
 		metrics.Handler = s.metricsHandler()
@@ -209,6 +215,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	if s.relay != nil {
 		parts.Go(func() error {
+			defer s.turnFront.readers.Wait()
 			if err := s.relay.Run(relayCtx); err != nil {
 				return fmt.Errorf("relaying: %w", err)
 			}

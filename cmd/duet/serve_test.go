@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,8 +55,14 @@ func startServer(t *testing.T, change func(*config.Config)) (s *server, stop fun
 
 func join(t *testing.T, s *server, room string) (*websocket.Conn, signaling.Outbound) {
 	t.Helper()
-	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}}
-	ws, resp, err := dialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/v1/ws", nil)
+	return joinRoom(t, "ws"+strings.TrimPrefix(s.url(), "http"), room, nil)
+}
+
+// joinRoom joins at "ws://host:port" or "wss://host:port".
+func joinRoom(t *testing.T, server, room string, secure *tls.Config) (*websocket.Conn, signaling.Outbound) {
+	t.Helper()
+	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}, TLSClientConfig: secure}
+	ws, resp, err := dialer.Dial(server+"/v1/ws", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,15 +96,15 @@ func TestTheICEServersOfAMemberOpenAnAllocation(t *testing.T) {
 	}
 	defer socket.Close()
 	address := strings.TrimSuffix(strings.TrimPrefix(given.URLs[0], "turn:"), "?transport=udp")
-	opensAllocation(t, s, given, address, socket)
+	opensAllocation(t, s.cfg.Turn, given, address, socket)
 }
 
 // opensAllocation checks that the credentials relay on one of the server's ports.
-func opensAllocation(t *testing.T, s *server, given signaling.ICEServer, address string, conn net.PacketConn) {
+func opensAllocation(t *testing.T, cfg config.Turn, given signaling.ICEServer, address string, conn net.PacketConn) {
 	t.Helper()
 	client, err := turn.NewClient(&turn.ClientConfig{
 		STUNServerAddr: address, TURNServerAddr: address, Conn: conn,
-		Username: given.Username, Password: given.Credential, Realm: s.cfg.Turn.Realm,
+		Username: given.Username, Password: given.Credential, Realm: cfg.Realm,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +117,7 @@ func opensAllocation(t *testing.T, s *server, given signaling.ICEServer, address
 	if err != nil {
 		t.Fatal(err)
 	}
-	if port := relayed.LocalAddr().(*net.UDPAddr).Port; port < s.cfg.Turn.MinPort || port > s.cfg.Turn.MaxPort {
+	if port := relayed.LocalAddr().(*net.UDPAddr).Port; port < cfg.MinPort || port > cfg.MaxPort {
 		t.Errorf("relayed port %d is outside the range", port)
 	}
 	if err := relayed.Close(); err != nil {

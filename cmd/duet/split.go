@@ -7,13 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/duetcall/duet/relay"
+	"github.com/mholt/acmez/v3"
 )
 
-// What a connection to the TLS port may cost before it is known what it wants.
+// What a connection to a TLS port may cost before it is known what it wants.
 const (
-	helloTimeout  = 10 * time.Second // for the handshake and the first byte
-	maxHandshakes = 512              // at once
+	helloTimeout           = 10 * time.Second // for the handshake and the first byte
+	maxHandshakes          = 512              // at once
+	maxHandshakesPerSource = 64
 )
 
 // ALPN names of what shares the port (RFC 7301, RFC 7443).
@@ -22,53 +23,62 @@ const (
 	alpnTURN = "stun.turn"
 )
 
-// split is the one port for everything: a TLS listener that gives TURN connections to
-// the relay and is, for http.Server, the listener of all others. What tells them
-// apart is the protocol that the client names in the handshake, or else its first
-// byte: 0 or 1 begins a STUN request, a letter HTTP.
+// split is a TLS port. That of [tls] listen is for everything: TURN connections go to the
+// relay, and all others to the http.Server that has web for its listener. What tells them
+// apart is the protocol that the client names in the handshake, or else its first byte:
+// 0 or 1 begins a STUN request, a letter HTTP. The ports of [turn] tls_listening_port are
+// for TURN alone.
 type split struct {
 	inner net.Listener
+	front *front
 	tls   *tls.Config
+	crowd *crowd
 	turn  func(net.Conn) // nil without a relay
-
-	web  chan net.Conn
-	done chan struct{}
+	web   *inbox         // nil if the port is for TURN alone
 }
 
-func newSplit(inner net.Listener, cert *certificate, turn func(net.Conn)) *split {
-	return &split{
+// newSplit makes the shared port of a listener; without web it is for TURN alone.
+func newSplit(inner net.Listener, front *front, certs certificates, turn func(net.Conn), web bool) *split {
+	s := &split{
 		inner: inner,
+		front: front,
 		turn:  turn,
-		web:   make(chan net.Conn),
-		done:  make(chan struct{}),
+		crowd: newCrowd(maxHandshakes, maxHandshakesPerSource),
 		tls: &tls.Config{
 			MinVersion: tls.VersionTLS12,
-			NextProtos: []string{alpnHTTP, alpnTURN},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-				return cert.get(time.Now()), nil
+			NextProtos: []string{alpnTURN},
+			// For a name without a certificate it returns nil, which crypto/tls
+			// answers with unrecognized_name.
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return certs.get(hello, time.Now()), nil
 			},
 		},
 	}
+	if web {
+		s.web = newInbox(inner)
+		s.tls.NextProtos = []string{alpnHTTP, alpnTURN}
+	}
+	return s
 }
 
 // run accepts until ctx ends, and returns when no handshake is left.
 func (s *split) run(ctx context.Context) {
-	defer close(s.done)
 	var handshakes sync.WaitGroup
-	defer handshakes.Wait()
-	free := make(chan struct{}, maxHandshakes)
-	relay.AcceptEach(ctx, s.inner, func(conn net.Conn) {
-		select {
-		case free <- struct{}{}:
-		default:
+	s.front.run(ctx, s.inner, func(conn net.Conn) {
+		leave, ok := s.crowd.enter(conn.RemoteAddr())
+		if !ok {
 			_ = conn.Close()
 			return
 		}
 		handshakes.Go(func() {
-			defer func() { <-free }()
+			defer leave()
 			s.greet(ctx, conn)
 		})
 	})
+	handshakes.Wait()
+	if s.web != nil {
+		s.web.end()
+	}
 }
 
 // greet finds out what the client wants and passes the connection on.
@@ -82,8 +92,9 @@ func (s *split) greet(ctx context.Context, raw net.Conn) {
 		return
 	}
 	greeted := &greeted{Conn: conn}
-	turn := conn.ConnectionState().NegotiatedProtocol == alpnTURN
-	if !turn {
+	protocol := conn.ConnectionState().NegotiatedProtocol
+	turn := protocol == alpnTURN || s.web == nil
+	if !turn && protocol != acmez.ACMETLS1Protocol {
 		if _, err := conn.Read(greeted.first[:]); err != nil {
 			stop()
 			_ = conn.Close()
@@ -97,12 +108,10 @@ func (s *split) greet(ctx context.Context, raw net.Conn) {
 		return // closed
 	}
 	switch {
+	case protocol == acmez.ACMETLS1Protocol: // the handshake was all that the CA wants
+		_ = conn.Close()
 	case !turn:
-		select {
-		case s.web <- greeted:
-		case <-ctx.Done():
-			_ = conn.Close()
-		}
+		s.web.put(ctx, greeted)
 	case s.turn != nil:
 		s.turn(greeted)
 	default:
@@ -110,17 +119,7 @@ func (s *split) greet(ctx context.Context, raw net.Conn) {
 	}
 }
 
-// Accept returns the next connection that is not TURN.
-func (s *split) Accept() (net.Conn, error) {
-	select {
-	case conn := <-s.web:
-		return conn, nil
-	case <-s.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close ends run.
+// Close gives back the port of a split that does not run.
 func (s *split) Close() error { return s.inner.Close() }
 
 // Addr is the port's.

@@ -5,12 +5,86 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/mholt/acmez/v3"
+
 	"github.com/duetcall/duet/config"
 )
+
+// certificates are what TLS ports show.
+type certificates interface {
+	// get returns the certificate for a handshake at that time, the usual one if
+	// hello is nil or names nobody, and nil if there is none.
+	get(hello *tls.ClientHelloInfo, now time.Time) *tls.Certificate
+	// name returns a host that a certificate is for: the wanted one, if it can be, else
+	// another, and "" if no certificate names one.
+	name(wanted string) string
+}
+
+// certificate returns the usual certificate, nil if there is none yet. TLS must be on.
+func (s *server) certificate() *tls.Certificate { return s.certs.get(nil, time.Now()) }
+
+// openTLS makes the certificates and binds the ports that need them.
+func (s *server) openTLS() error {
+	log := s.log.With("part", "tls")
+	var err error
+	if s.cfg.TLS.ACME() {
+		s.acme, err = openACME(s.cfg, log)
+		s.certs = s.acme
+	} else {
+		s.certs, err = loadCertificate(s.cfg.TLS, log)
+	}
+	if err != nil {
+		return err
+	}
+	var turn func(net.Conn)
+	if s.relay != nil {
+		turn = func(conn net.Conn) { s.relay.ServeStream(conn, "tls") }
+	}
+	inner, err := listen("tcp", s.cfg.TLS.Listen, "[tls] listen")
+	if err != nil {
+		return err
+	}
+	s.split = newSplit(inner, s.newFront(), s.certs, turn, true)
+	if s.acme != nil {
+		s.split.tls.NextProtos = append(s.split.tls.NextProtos, acmez.ACMETLS1Protocol)
+	}
+	if turn == nil || s.cfg.Turn.TLSListeningPort == 0 {
+		return nil
+	}
+	for _, at := range turnAddresses(s.cfg.Turn) {
+		inner, err := listen(at.network, at.address, "[turn] tls_listening_port")
+		if err != nil {
+			return err
+		}
+		s.turnTLS = append(s.turnTLS, newSplit(inner, s.newFront(), s.certs, turn, false))
+	}
+	return nil
+}
+
+// turnAddress is where to listen for TURN over TLS.
+type turnAddress struct{ network, address string }
+
+func turnAddresses(cfg config.Turn) []turnAddress {
+	port := strconv.Itoa(cfg.TLSListeningPort)
+	if len(cfg.ListeningIP) == 0 {
+		return []turnAddress{{"tcp", ":" + port}}
+	}
+	all := make([]turnAddress, 0, len(cfg.ListeningIP))
+	for _, addr := range cfg.ListeningIP {
+		network := "tcp6"
+		if addr.Unmap().Is4() {
+			network = "tcp4"
+		}
+		all = append(all, turnAddress{network, net.JoinHostPort(addr.Unmap().String(), port)})
+	}
+	return all
+}
 
 // certificateCheck is how often, at most, a handshake looks whether the files have changed.
 const certificateCheck = 10 * time.Second
@@ -77,8 +151,8 @@ func (c *certificate) reload(cfg config.TLS) error {
 	return nil
 }
 
-// get is the certificate for a handshake at that time.
-func (c *certificate) get(now time.Time) *tls.Certificate {
+// get is the certificate for a handshake at that time, whatever name the client gives.
+func (c *certificate) get(_ *tls.ClientHelloInfo, now time.Time) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now.Sub(c.checked) < certificateCheck {
@@ -100,17 +174,19 @@ func (c *certificate) get(now time.Time) *tls.Certificate {
 	return c.current
 }
 
-// certificate is the one for a handshake that begins now. TLS must be on.
-func (s *server) certificate() *tls.Certificate { return s.cert.get(time.Now()) }
-
-// name is a host that the certificate is for, empty if it names none.
-func (c *certificate) name() string {
+// name is a host that the certificate is for. One that names nobody is taken to be for
+// whoever is wanted.
+func (c *certificate) name(wanted string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, name := range c.current.Leaf.DNSNames {
+	names := c.current.Leaf.DNSNames
+	if wanted != "" && (len(names) == 0 || c.current.Leaf.VerifyHostname(wanted) == nil) {
+		return wanted
+	}
+	for _, name := range names {
 		if name[0] != '*' {
 			return name
 		}
 	}
-	return ""
+	return wanted
 }

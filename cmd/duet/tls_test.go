@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -16,17 +18,16 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/pion/turn/v4"
 	"go.uber.org/goleak"
 
 	"github.com/duetcall/duet/config"
-	"github.com/duetcall/duet/signaling"
 )
 
 // certify writes a certificate for name that vouches for itself, and returns who trusts it.
@@ -76,7 +77,11 @@ func startTLS(t *testing.T) (s *server, client *tls.Config, stop func()) {
 	t.Helper()
 	cfg := pairIn(t.TempDir())
 	pool := certify(t, cfg, "call.test")
-	s, stop = startServer(t, func(c *config.Config) { c.TLS = cfg })
+	port, err := strconv.Atoi(freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, stop = startServer(t, func(c *config.Config) { c.TLS, c.Turn.TLSListeningPort = cfg, port })
 	return s, &tls.Config{RootCAs: pool, ServerName: "call.test"}, stop
 }
 
@@ -97,20 +102,8 @@ func TestOnePortServesHTTPSAndWebSocketsAndTURN(t *testing.T) {
 		t.Errorf("GET /trickle: %s, %v", resp.Status, err)
 	}
 
-	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}, TLSClientConfig: client}
-	ws, resp, err := dialer.Dial("wss://"+at+"/v1/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
+	ws, joined := joinRoom(t, "wss://"+at, "tea", client)
 	defer ws.Close()
-	if err := ws.WriteJSON(map[string]string{"type": "join", "room": "tea"}); err != nil {
-		t.Fatal(err)
-	}
-	var joined signaling.Outbound
-	if err := ws.ReadJSON(&joined); err != nil {
-		t.Fatal(err)
-	}
 	given := joined.ICE.Servers[0]
 	port := s.split.Addr().(*net.TCPAddr).Port
 	if want := "turns:call.test:" + strconv.Itoa(port) + "?transport=tcp"; given.URLs[len(given.URLs)-1] != want {
@@ -129,7 +122,7 @@ func TestOnePortServesHTTPSAndWebSocketsAndTURN(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			opensAllocation(t, s, given, at, turn.NewSTUNConn(conn))
+			opensAllocation(t, s.cfg.Turn, given, at, turn.NewSTUNConn(conn))
 		})
 	}
 }
@@ -157,17 +150,105 @@ func TestTheTLSPortOutlivesWhatIsNotTLS(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
-	old := client.Clone()
-	old.MaxVersion = tls.VersionTLS11
-	if conn, err := tls.Dial("tcp", at, old); err == nil {
-		_ = conn.Close()
-		t.Error("TLS 1.1 was taken")
-	}
 	conn, err := tls.Dial("tcp", at, client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.Close()
+}
+
+func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, client, stop := startTLS(t)
+	defer stop()
+	for name, at := range map[string]string{"page": s.split.Addr().String(), "TURN": s.turnTLS[0].Addr().String()} {
+		for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+			config := client.Clone()
+			config.MinVersion, config.MaxVersion = version, version
+			conn, err := tls.Dial("tcp", at, config)
+			if (err == nil) != want || !want && !strings.Contains(err.Error(), "remote error: tls: protocol version not supported") {
+				t.Errorf("%s: %s: %v", name, tls.VersionName(version), err)
+			}
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+	}
+}
+
+func TestTheTLSPortOfTURNIsForTURNAlone(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, client, stop := startTLS(t)
+	defer stop()
+	at := s.turnTLS[0].Addr().String()
+	ws, joined := joinRoom(t, "wss://"+s.split.Addr().String(), "tea", client)
+	defer ws.Close()
+	given := joined.ICE.Servers[0]
+	if len(given.URLs) > 4 || slices.ContainsFunc(given.URLs, func(url string) bool { return strings.Contains(url, ":"+strconv.Itoa(s.cfg.Turn.TLSListeningPort)) }) {
+		t.Errorf("URLs = %v, want the shared port alone among at most four", given.URLs)
+	}
+	for _, alpn := range [][]string{nil, {alpnTURN}} {
+		config := client.Clone()
+		config.NextProtos = alpn
+		conn, err := tls.Dial("tcp", at, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		opensAllocation(t, s.cfg.Turn, given, at, turn.NewSTUNConn(conn))
+	}
+	conn, err := tls.Dial("tcp", at, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(helloTimeout))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: call.test\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil && !strings.Contains(err.Error(), "reset") || len(answer) > 0 {
+		t.Errorf("HTTP got %q, %v, want the connection closed", answer, err)
+	}
+}
+
+// Whoever only begins handshakes has no room for them but a source's share.
+func TestASourceHasOnlySoManyHandshakes(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, client, stop := startTLS(t)
+	defer stop()
+	for _, port := range []*split{s.split, s.turnTLS[0]} {
+		at := port.Addr().String()
+		var silent []net.Conn
+		for range maxHandshakesPerSource + 1 {
+			conn, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			silent = append(silent, conn)
+		}
+		last := silent[maxHandshakesPerSource]
+		_ = last.SetReadDeadline(time.Now().Add(helloTimeout / 2))
+		if _, err := last.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("one too many: %v, want it closed at once", err)
+		}
+		_ = silent[0].Close()
+		patient, cancel := context.WithTimeout(t.Context(), helloTimeout/2)
+		defer cancel()
+		for {
+			conn, err := (&tls.Dialer{Config: client}).DialContext(patient, "tcp", at)
+			if err == nil {
+				_ = conn.Close()
+				break
+			}
+			if patient.Err() != nil {
+				t.Fatalf("there is room again, but: %v", err)
+			}
+		}
+		for _, conn := range silent {
+			_ = conn.Close()
+		}
+	}
 }
 
 func TestWithTLSPlainHTTPPointsToIt(t *testing.T) {
@@ -214,7 +295,7 @@ func TestARenewedCertificateIsNoticedAndABrokenOneIsNot(t *testing.T) {
 			log.Reset()
 			step.change()
 			now = now.Add(certificateCheck)
-			got := cert.get(now)
+			got := cert.get(nil, now)
 			if name := got.Leaf.DNSNames[0]; name != step.want {
 				t.Errorf("certificate of %s, want %s", name, step.want)
 			}
@@ -249,3 +330,5 @@ func TestACertificateThatIsNotThereLeavesNothingBound(t *testing.T) {
 	}
 	_ = again.Close()
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
