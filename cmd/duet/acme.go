@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -135,6 +136,9 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 	}
 }
 
+// unreached are the ways in which a CA says that it did not find what it asked for.
+var unreached = []string{acme.ProblemTypeConnection, acme.ProblemTypeDNS, acme.ProblemTypeTLS, acme.ProblemTypeUnauthorized, acme.ProblemTypeIncorrectResponse}
+
 // renew asks for one certificate and says what came of it.
 func (a *acmeCertificates) renew(ctx context.Context, domain *acmeDomain) {
 	a.log.Info("asking for a certificate", "domain", domain.name, "ca", a.cfg.ACMEDirectory)
@@ -143,21 +147,31 @@ func (a *acmeCertificates) renew(ctx context.Context, domain *acmeDomain) {
 		return
 	}
 	if err != nil {
-		wait := lastRetry
-		if domain.failures < 10 {
-			wait = min(firstRetry<<domain.failures, lastRetry)
-		}
+		domain.due = time.Now().Add(retryIn(domain.failures))
 		domain.failures++
-		domain.due = time.Now().Add(wait)
 		fields := []any{"domain", domain.name, "error", err, "next_try", domain.due}
 		if old := domain.current.Load(); old != nil {
 			fields = append(fields, "expires", old.Leaf.NotAfter)
 		}
-		a.log.Error("no certificate: the CA must reach this server at port 443 or 80 of that name", fields...)
+		if problem, ok := errors.AsType[acme.Problem](err); ok && slices.Contains(unreached, problem.Type) {
+			fields = append(fields, "hint", "the name must lead to this server, and the CA must reach port 443 ([tls] listen) or 80 ([http] listen) there")
+		}
+		a.log.Error("no certificate", fields...)
 		return
 	}
 	domain.take(cert)
 	a.log.Info("certificate obtained", "domain", domain.name, "expires", cert.Leaf.NotAfter, "renewal", domain.due)
+}
+
+// retryIn is how long to wait after one more failure than those in a row before.
+func retryIn(failures int) time.Duration {
+	wait := firstRetry
+	for range failures {
+		if wait *= 2; wait >= lastRetry {
+			return lastRetry
+		}
+	}
+	return wait
 }
 
 // obtain gets a certificate from the CA and keeps it.
@@ -191,7 +205,7 @@ func (a *acmeCertificates) obtain(ctx context.Context, name string) (*tls.Certif
 		return nil, err
 	}
 	if len(chains) == 0 {
-		return nil, fmt.Errorf("the CA sent no certificate")
+		return nil, errors.New("the CA sent no certificate")
 	}
 	pair, err := encodePair(key, chains[0].ChainPEM)
 	if err != nil {

@@ -33,13 +33,19 @@ import (
 // certify writes a certificate for name that vouches for itself, and returns who trusts it.
 func certify(t *testing.T, cfg config.TLS, name string) *x509.CertPool {
 	t.Helper()
+	return certifyUntil(t, cfg, name, time.Now().Add(time.Hour))
+}
+
+// certifyUntil writes one that began an hour ago.
+func certifyUntil(t *testing.T, cfg config.TLS, name string, end time.Time) *x509.CertPool {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: end,
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
