@@ -77,7 +77,8 @@
 // A client over TCP or TLS gets a shard, and an engine, of its own: stream.go makes
 // one message of its connection look like one datagram, with a deadline for
 // everything. streams.go bounds their number. Over TCP the relay accepts them
-// itself (accept.go); over TLS whoever ends TLS hands them over, to ServeStream.
+// itself (accept.go), and Options.Admit may look at them first, to learn whom a proxy
+// forwards; over TLS whoever ends TLS hands them over, to ServeStream.
 //
 // # DTLS
 //

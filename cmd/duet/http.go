@@ -83,24 +83,38 @@ func (s *server) tlsHost() (host string, port int) {
 	if s.split == nil {
 		return "", 0
 	}
-	wanted := ""
-	if public, err := url.Parse(s.config().HTTP.PublicURL); err == nil && public.Scheme == "https" {
-		wanted = public.Hostname()
-	}
+	wanted, _ := s.publicHost()
 	return s.certs.name(wanted), portOfListener(s.split)
 }
 
+// publicHost is the name and port of an https public_url.
+func (s *server) publicHost() (host string, port int) {
+	public, err := url.Parse(s.config().HTTP.PublicURL)
+	if err != nil || public.Scheme != "https" {
+		return "", 0
+	}
+	if port, err = strconv.Atoi(public.Port()); err != nil {
+		port = 443
+	}
+	return public.Hostname(), port
+}
+
 // turnsHost is where clients find TURN over TLS: at the port of the page, which gets
-// through more firewalls, unless only this machine reaches that.
+// through more firewalls. If only this machine reaches that, it is at TURN's own port, or
+// at public_url, of which something forwards TCP to us.
 func (s *server) turnsHost() (host string, port int) {
 	host, port = s.tlsHost()
 	isLocal := func(split *split) bool { return split.Addr().(*net.TCPAddr).IP.IsLoopback() }
-	if s.split != nil && isLocal(s.split) {
-		for _, other := range s.turnTLS {
-			if !isLocal(other) {
-				return host, portOfListener(other)
-			}
+	if s.split == nil || !isLocal(s.split) {
+		return host, port
+	}
+	for _, own := range s.turnTLS {
+		if !isLocal(own) {
+			return host, portOfListener(own)
 		}
+	}
+	if public, forwarded := s.publicHost(); public == host && host != "" {
+		return host, forwarded
 	}
 	return host, port
 }

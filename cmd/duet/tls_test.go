@@ -163,6 +163,41 @@ func TestTheTLSPortOutlivesWhatIsNotTLS(t *testing.T) {
 	_ = conn.Close()
 }
 
+// URLs lead to the port that gets through, among those that others reach.
+func TestTheURLForTURNOverTLSIsOneThatClientsReach(t *testing.T) {
+	at := func(address string) *split {
+		tcp, err := net.ResolveTCPAddr("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &split{inner: addressed{tcp}}
+	}
+	for _, tt := range []struct{ name, shared, own, public, want string }{
+		{"the page's port", "0.0.0.0:443", "0.0.0.0:5349", "", "call.test:443"},
+		{"the page's port, wherever", "192.0.2.1:8443", "192.0.2.1:5349", "https://call.test", "call.test:8443"},
+		{"the page is for this machine", "127.0.0.1:8443", "192.0.2.1:5349", "https://call.test", "call.test:5349"},
+		{"all is forwarded", "127.0.0.1:8443", "127.0.0.1:5349", "https://call.test", "call.test:443"},
+		{"all is forwarded, from another port", "127.0.0.1:8443", "127.0.0.1:5349", "https://call.test:444", "call.test:444"},
+		{"nothing is public", "127.0.0.1:8443", "127.0.0.1:5349", "", "call.test:8443"},
+		{"the page's name is another's", "127.0.0.1:8443", "127.0.0.1:5349", "https://page.test", "call.test:8443"},
+	} {
+		certs := &acmeCertificates{cfg: config.TLS{ACMEDomains: []string{"call.test"}}}
+		s := &server{certs: certs, split: at(tt.shared), turnTLS: []*split{at(tt.own)}}
+		s.config().HTTP.PublicURL = tt.public
+		host, port := s.turnsHost()
+		if got := net.JoinHostPort(host, strconv.Itoa(port)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// addressed is a listener that has only an address.
+type addressed struct{ addr net.Addr }
+
+func (a addressed) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (a addressed) Close() error              { return nil }
+func (a addressed) Addr() net.Addr            { return a.addr }
+
 func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	s, client, stop := startTLS(t)
