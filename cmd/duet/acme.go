@@ -83,11 +83,16 @@ func (d *acmeDomain) take(cert *tls.Certificate) {
 	d.due = cert.Leaf.NotAfter.Add(-cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) / 3)
 }
 
-// get is the certificate of the name that the client gives, or of the first domain if it
-// gives none. A CA that looks for its challenge gets that.
+// get is the certificate of the name that the client gives, or of the first domain that
+// has one if it gives none. A CA that looks for its challenge gets that.
 func (a *acmeCertificates) get(hello *tls.ClientHelloInfo, _ time.Time) *tls.Certificate {
 	if hello == nil || hello.ServerName == "" {
-		return a.domains[0].current.Load()
+		for _, domain := range a.domains {
+			if cert := domain.current.Load(); cert != nil {
+				return cert
+			}
+		}
+		return nil
 	}
 	name := strings.ToLower(hello.ServerName)
 	if slices.Equal(hello.SupportedProtos, []string{acmez.ACMETLS1Protocol}) {
@@ -160,6 +165,9 @@ func (a *acmeCertificates) renew(ctx context.Context, domain *acmeDomain) {
 		return
 	}
 	domain.take(cert)
+	if soonest := time.Now().Add(firstRetry); domain.due.Before(soonest) {
+		domain.due = soonest // whatever times the CA writes into it
+	}
 	a.log.Info("certificate obtained", "domain", domain.name, "expires", cert.Leaf.NotAfter, "renewal", domain.due)
 }
 

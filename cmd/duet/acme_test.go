@@ -306,6 +306,39 @@ func TestTheCacheIsFoundOrTheKeyToSetIsNamed(t *testing.T) {
 	}
 }
 
+// One name that fails takes nothing from the others.
+func TestEachNameHasItsOwnCertificate(t *testing.T) {
+	a := &acmeCertificates{cfg: config.TLS{ACMEDomains: []string{"a.test", "b.test"}}, challenges: newChallenges()}
+	for _, name := range a.cfg.ACMEDomains {
+		a.domains = append(a.domains, &acmeDomain{name: name})
+	}
+	cert := &tls.Certificate{Leaf: &x509.Certificate{}}
+	a.domains[1].current.Store(cert)
+	for _, tt := range []struct {
+		name string
+		alpn []string
+		want *tls.Certificate
+	}{
+		{"a.test", nil, nil},
+		{"b.test", nil, cert},
+		{"B.Test", []string{"http/1.1"}, cert},
+		{"c.test", nil, nil},
+		{"", nil, cert},
+		{"b.test", []string{"acme-tls/1"}, nil}, // the CA wants its challenge or nothing
+	} {
+		if got := a.get(&tls.ClientHelloInfo{ServerName: tt.name, SupportedProtos: tt.alpn}, time.Now()); got != tt.want {
+			t.Errorf("%q, ALPN %v: another certificate", tt.name, tt.alpn)
+		}
+	}
+	for public, want := range map[string]bool{"": false, "https://a.test": false, "https://b.test": true, "https://c.test": false} {
+		s := &server{certs: a, split: &split{inner: addressed{&net.TCPAddr{}}}}
+		s.cfg.HTTP.PublicURL = public
+		if got := s.certified(); got != want {
+			t.Errorf("public_url %q: certified %v", public, got)
+		}
+	}
+}
+
 func TestFailuresAreRetriedEverLessOften(t *testing.T) {
 	for failures, want := range map[int]time.Duration{0: time.Minute, 1: 2 * time.Minute, 5: 32 * time.Minute, 9: 6 * time.Hour, 1000: 6 * time.Hour} {
 		if got := retryIn(failures); got != want {

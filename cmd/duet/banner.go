@@ -34,7 +34,7 @@ func (s *server) banner(path string) *banner {
 	}
 	if s.acme != nil {
 		b.add("TLS", "certificates from %s, kept in %s", s.cfg.TLS.ACMEDirectory, s.acme.store.dir)
-		if s.certificate() == nil {
+		if !s.certified() {
 			b.add("", "The first is being asked for: the log says what comes of it. Until then there is no TLS.")
 		}
 	}

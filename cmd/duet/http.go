@@ -68,7 +68,7 @@ func (s *server) plainRoutes(routes http.Handler) http.Handler {
 func (s *server) toHTTPS(routes http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err == nil && contains(s.config().HTTP.TrustedProxies, peer.Addr()) || s.certificate() == nil {
+		if err == nil && contains(s.trustedProxies(), peer.Addr()) || !s.certified() {
 			routes.ServeHTTP(w, r)
 			return
 		}

@@ -152,7 +152,7 @@ func (s *server) iceServers(member string) signaling.ICE {
 	}
 	cred := s.relay.Credential(member)
 	urls := s.relay.URLs()
-	if host, port := s.turnsHost(); host != "" && s.certificate() != nil {
+	if host, port := s.turnsHost(); host != "" && s.certified() {
 		urls = append(urls, fmt.Sprintf("turns:%s:%d?transport=tcp", host, port))
 	}
 	return signaling.ICE{

@@ -29,6 +29,13 @@ type certificates interface {
 // certificate returns the usual certificate, nil if there is none yet. TLS must be on.
 func (s *server) certificate() *tls.Certificate { return s.certs.get(nil, time.Now()) }
 
+// certified reports whether there is a certificate for the name that we tell clients. TLS
+// must be on.
+func (s *server) certified() bool {
+	host, _ := s.tlsHost()
+	return s.certs.get(&tls.ClientHelloInfo{ServerName: host}, time.Now()) != nil
+}
+
 // openTLS makes the certificates and binds the ports that need them.
 func (s *server) openTLS() error {
 	log := s.log.With("part", "tls")

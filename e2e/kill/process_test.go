@@ -88,6 +88,7 @@ key = %q
 [turn]
 listening_ip = ["127.0.0.1"]
 listening_port = %d
+tls_listening_port = 0
 min_port = %d
 max_port = %d
 users = { %s = %q }
