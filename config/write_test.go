@@ -55,7 +55,7 @@ func full() Config {
 			Realm:         "a \"b\" \\ é",
 			ListeningIP:   []netip.Addr{addr("10.0.0.1"), addr("::1")},
 			ListeningPort: 443,
-			RelayIP: []netip.Addr{addr("10.0.0.1")},
+			RelayIP:       []netip.Addr{addr("10.0.0.1")},
 			ExternalIP: ExternalIPs{Pairs: []ExternalIP{
 				{Public: addr("192.0.2.1"), Private: addr("10.0.0.1")}, {Public: addr("2001:db8::1")}, {Name: "turn.example.org", Private: addr("10.0.0.2")},
 			}},
