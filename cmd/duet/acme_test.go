@@ -45,7 +45,7 @@ func TestCertificatesComeFromTheCAAndAreKept(t *testing.T) {
 			ca := startPebble(t, httpPort, tlsPort)
 			cfg.TLS.ACMEDirectory = ca.directory
 
-			duet := startProcess(t, cfg, ca.trust)
+			duet := trusting(t, cfg, ca.trust)
 			duet.log.await(t, 2, `"msg":"certificate obtained"`)
 			first := peerCertificate(t, ca, secure, "call.duet.test")
 			peerCertificate(t, ca, secure, "turn.duet.test")
@@ -61,7 +61,7 @@ func TestCertificatesComeFromTheCAAndAreKept(t *testing.T) {
 			duet.stop(t)
 			areForOurEyesOnly(t, cfg.TLS.ACMECache)
 
-			again := startProcess(t, cfg, ca.trust)
+			again := trusting(t, cfg, ca.trust)
 			again.log.await(t, 2, `"msg":"certificate found"`)
 			eventuallyGet(t, "https://"+secure+"/trickle", client)
 			if second := peerCertificate(t, ca, secure, "call.duet.test"); !second.Equal(first) {
@@ -155,7 +155,7 @@ func TestWithoutTheCAEverythingElseIsServed(t *testing.T) {
 	closed := portNumber(t, "127.0.0.1:"+freePort(t))
 	ca := startPebble(t, closed, closed)
 	cfg.TLS.ACMEDirectory = ca.directory
-	duet := startProcess(t, cfg, ca.trust)
+	duet := trusting(t, cfg, ca.trust)
 	refused := duet.log.await(t, 1, `"msg":"no certificate"`)
 	for _, want := range []string{`"domain":"call.duet.test"`, "onnect", `"next_try":"`, `"hint":"the name must lead to this server`} {
 		if !strings.Contains(refused, want) {
@@ -194,7 +194,7 @@ func TestAnOldCertificateIsReplaced(t *testing.T) {
 	ca := startPebble(t, portNumber(t, page), portNumber(t, secure))
 	cfg.TLS.ACMEDirectory = "https://localhost:1/dir" // nobody is there
 	old := keepOld(t, cfg.TLS)
-	duet := startProcess(t, cfg, ca.trust)
+	duet := trusting(t, cfg, ca.trust)
 	failed := duet.log.await(t, 1, `"msg":"no certificate"`)
 	if !strings.Contains(failed, `"expires":"`+old.NotAfter.Format("2006-01-02T15:04")) {
 		t.Errorf("the log does not tell when the old certificate expires: %s", failed)
@@ -206,7 +206,7 @@ func TestAnOldCertificateIsReplaced(t *testing.T) {
 
 	cfg.TLS.ACMEDirectory = ca.directory
 	keepOld(t, cfg.TLS)
-	duet = startProcess(t, cfg, ca.trust)
+	duet = trusting(t, cfg, ca.trust)
 	duet.log.await(t, 1, `"msg":"certificate found"`)
 	duet.log.await(t, 1, `"msg":"certificate obtained"`)
 	peerCertificate(t, ca, secure, "call.duet.test")
@@ -332,6 +332,7 @@ func TestEachNameHasItsOwnCertificate(t *testing.T) {
 	}
 	for public, want := range map[string]bool{"": false, "https://a.test": false, "https://b.test": true, "https://c.test": false} {
 		s := &server{certs: a, split: &split{inner: addressed{&net.TCPAddr{}}}}
+		s.current.Store(&s.cfg)
 		s.cfg.HTTP.PublicURL = public
 		if got := s.certified(); got != want {
 			t.Errorf("public_url %q: certified %v", public, got)

@@ -176,8 +176,8 @@ type process struct {
 	log *logLines
 }
 
-// startProcess runs Duet with a configuration; trust is a file of CAs for SSL_CERT_FILE.
-func startProcess(t *testing.T, cfg config.Config, trust string) *process {
+// trusting runs Duet with a configuration; trust is a file of CAs for SSL_CERT_FILE.
+func trusting(t *testing.T, cfg config.Config, trust string) *process {
 	t.Helper()
 	var text bytes.Buffer
 	if err := config.Write(&text, cfg); err != nil {

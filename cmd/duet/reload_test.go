@@ -19,8 +19,6 @@ import (
 	"github.com/duetcall/duet/signaling"
 )
 
-const patience = 20 * time.Second
-
 // relayedBy allocates with what a member was given, over a connection of the test's,
 // until end is called, which is so at the end of the test.
 func relayedBy(t *testing.T, given signaling.ICEServer, address string, conn net.PacketConn) (client *turn.Client, end func()) {

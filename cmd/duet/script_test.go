@@ -43,12 +43,19 @@ func TestScripts(t *testing.T) {
 // freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := l.Addr()
+		udp, err := net.ListenPacket("udp", at.String())
+		_ = l.Close()
+		if err == nil { // else UDP has another owner
+			_ = udp.Close()
+			return strconv.Itoa(at.(*net.TCPAddr).Port)
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // fetch URL TEXT gets the page as soon as it is served and checks what it says.

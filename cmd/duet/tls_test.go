@@ -183,6 +183,7 @@ func TestTheURLForTURNOverTLSIsOneThatClientsReach(t *testing.T) {
 	} {
 		certs := &acmeCertificates{cfg: config.TLS{ACMEDomains: []string{"call.test"}}}
 		s := &server{certs: certs, split: at(tt.shared), turnTLS: []*split{at(tt.own)}}
+		s.current.Store(&s.cfg)
 		s.config().HTTP.PublicURL = tt.public
 		host, port := s.turnsHost()
 		if got := net.JoinHostPort(host, strconv.Itoa(port)); got != tt.want {
