@@ -41,13 +41,19 @@ func (a *allocation) readPeers() {
 // toClient wraps the packet of size bytes at buf[headroom:] and sends it to the
 // client: as ChannelData if a channel is bound to the peer, which the client then
 // expects, else as a Data indication (RFC 8656 sections 11.3 and 12.7).
+//
+// A channel lets its peer in for as long as it is bound, also when the permission that
+// came with it has lapsed. Section 11.3 asks for the permission, but clients refresh
+// what they have every 500 s and know nothing of permissions (aioice): their calls
+// would be deaf from 300 s on. coturn and pion let the peer in as well.
 func (a *allocation) toClient(buf []byte, size int, source netip.AddrPort) Drop {
 	if size == maxPacket {
 		return DropTooLong // and perhaps cut
 	}
 	server := a.shard.server
 	peer, now, routes := a.family.toRelayed(source), server.clock(), a.routes.Load()
-	if !routes.permits(peer.Addr(), now) {
+	number, bound := routes.channel(peer, now)
+	if !bound && !routes.permits(peer.Addr(), now) {
 		return DropUnsolicited
 	}
 	if drop := a.judge(&a.down, peer); drop != kept {
@@ -58,7 +64,7 @@ func (a *allocation) toClient(buf []byte, size int, source netip.AddrPort) Drop 
 		return drop
 	}
 	var packet []byte
-	if number, bound := routes.channel(peer, now); bound {
+	if bound {
 		packet = wrapChannelData(buf, size, number)
 	} else {
 		packet = wrapData(buf, size, peer)

@@ -14,7 +14,7 @@
 //     (table.go). The peer policy has the last word on each packet, port included.
 //     Then come max_bps and bps_capacity (shape.go), and the relay socket (forward.go).
 //   - A peer's packet is read from the relay socket by a goroutine of the allocation's.
-//     It needs a permission, passes policy and limits, gets its header written in front
+//     It needs a channel or a permission, passes policy and limits, gets its header written in front
 //     of it, where there is room for it, and goes to the client (deliver.go).
 //
 // What goes no further is counted by reason (drop.go) and never logged. For a packet,
@@ -57,7 +57,8 @@
 // own clock, 300 s and 600 s after the last grant, at once and without a timer.
 //
 // A permission covers what peers send and what Send indications carry; ChannelData
-// needs the channel alone (RFC 8656 section 12.6).
+// needs the channel alone (RFC 8656 section 12.6), and so does what comes back from the
+// channel's peer (deliver.go says why).
 //
 // # What the gate does not do
 //

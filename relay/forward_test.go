@@ -239,8 +239,11 @@ func TestPermissionsAndChannelsLapse(t *testing.T) {
 	toClientOn(number)
 	b.advance(1)
 	b.expectDrop(DropPermission, viaSend)
-	b.expectDrop(DropUnsolicited, back)
 	toPeerBy(viaChannel) // asks for the binding only (section 12.6)
+	toClientOn(number)   // and so does the way back, from the bound port
+	b.expectDrop(DropUnsolicited, func() {
+		listenUDP(t, b.peerAt.Addr()).WriteToUDPAddrPort([]byte("from another port"), b.relayed)
+	})
 
 	// CreatePermission refreshes the permission, not the channel.
 	b.want(b.do(methodCreatePermission, toPeer(b.peerAt)), 0)
