@@ -1,5 +1,5 @@
 # make run    build and start Duet on ./turnserver.toml or on defaults    needs Go
-# make test   Go tests with -race, tsc, unit and end-to-end tests         needs Go, Node.js, Chromium, Firefox ESR, iproute2 (installed as root on Debian)
+# make test   Go tests with -race, tsc, unit and end-to-end tests         needs Go, Node.js, Chromium, Firefox ESR, coturn, … (installed as root on Debian)
 # make lint   golangci-lint (go vet, staticcheck, gofumpt, …), tsc, eslint   needs Go, Node.js
 # make fuzz   every fuzz target for FUZZTIME each                         needs Go
 # make bench  benchmarks with allocations                                 needs Go

@@ -14,8 +14,9 @@
 //     (table.go). The peer policy has the last word on each packet, port included.
 //     Then come max_bps and bps_capacity (shape.go), and the relay socket (forward.go).
 //   - A peer's packet is read from the relay socket by a goroutine of the allocation's.
-//     It needs a channel or a permission, passes policy and limits, gets its header written in front
-//     of it, where there is room for it, and goes to the client (deliver.go).
+//     It needs a channel or a permission, passes policy and limits, gets its header
+//     written in front of it, where there is room for it, and goes to the client
+//     (deliver.go).
 //
 // What goes no further is counted by reason (drop.go) and never logged. For a packet,
 // nothing is allocated and no lock taken; tests hold that.

@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"relay/udp":        {},
 	"signaling":        {"config"},
 	"web":              {},
+	"e2e/turn":         {},
 }
 
 // reserved are third parties, and the only places that may import them.
