@@ -71,6 +71,7 @@ func (l *lab) serve(t *testing.T, more ...string) *duet {
 	certify(t, d.ca, key)
 	writeFile(t, file, fmt.Appendf(nil, settings, strings.Join(more, "\n"), d.ca, key))
 	d.cmd = exec.Command(program, "serve", "--config", file)
+	d.cmd.Env = []string{} // nothing but the file configures it
 	d.cmd.Stderr = &d.log
 	banner, err := d.cmd.StdoutPipe()
 	if err != nil {

@@ -143,7 +143,8 @@ func (s *stream) take(w *wire, p packet) {
 		}
 	}
 	for len(s.data) >= 5 {
-		size, encrypted := 0, s.data[0] >= 20 && s.data[0] <= 23 && s.data[1] == 3 // a TLS record
+		var size int
+		encrypted := s.data[0] >= 20 && s.data[0] <= 23 && s.data[1] == 3 // a TLS record
 		switch length := int(binary.BigEndian.Uint16(s.data[2:])); {
 		case encrypted:
 			size = 5 + int(binary.BigEndian.Uint16(s.data[3:]))
