@@ -9,6 +9,6 @@
 // asks for. So each test believes three witnesses only together: what the client
 // counted, what was on the wire, and what Duet's log says.
 //
-// coturn's clients are in uclient_test.go (one row is one call) and stun_test.go; the
-// others, each with a script in testdata, in calls_test.go.
+// coturn's clients are in uclient_test.go (one row is one call), refused_test.go and
+// stun_test.go; the others, each with a script in testdata, in calls_test.go.
 package turn

@@ -15,7 +15,7 @@ import (
 )
 
 // together is how many tests run at a time: they mostly wait for clients that wait.
-const together = "6"
+const together = "8"
 
 // program is the duet under test, built once.
 var program string

@@ -3,7 +3,6 @@
 package turn
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,14 +41,14 @@ type call struct {
 var calls = []call{
 	{name: "UDP, channels", flags: "-y -c", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2},
 	{name: "UDP, Send", flags: "-y -c -s", carrier: "udp4 3478", relayed: 4, method: sends, sessions: 2},
-	{name: "UDP, channels, a peer", flags: "-c -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 1, check: fragmentable},
-	{name: "UDP, Send, a peer", flags: "-c -s -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: sends, sessions: 1, check: fragmentable},
+	{name: "UDP, channels, a peer", flags: "-c -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 1},
+	{name: "UDP, Send, a peer", flags: "-c -s -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: sends, sessions: 1},
 	{name: "UDP, channels padded as over TCP", flags: "-y -c -D", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2},
 	{name: "UDP, RTP and RTCP on a reserved pair of ports", flags: "-e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2, check: pairOfPorts},
 	{name: "UDP, time-limited credentials", flags: "-y -c -W " + secret, carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2},
 	{name: "UDP, eight at once", flags: "-y -c -m 8", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 8},
 	{name: "UDP, DONT-FRAGMENT, channels", flags: "-y -c -g", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2, check: dontFragmentAsked},
-	{name: "UDP, DONT-FRAGMENT, Send", flags: "-c -s -g -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: sends, sessions: 1, check: unfragmentable},
+	{name: "UDP, DONT-FRAGMENT, Send", flags: "-c -s -g -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: sends, sessions: 1, check: dontFragmentAsked},
 	{name: "UDP, IPv4 relay asked for", flags: "-c -X -e 192.168.77.20", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 1, check: familyAsked},
 	{name: "UDP, IPv6 relay", flags: "-c -x -e fd77::20", carrier: "udp4 3478", relayed: 6, method: channels, sessions: 1, check: familyAsked},
 	{name: "UDP, IPv6 relay, Send", flags: "-c -s -x -e fd77::20", carrier: "udp4 3478", relayed: 6, method: sends, sessions: 1, check: familyAsked},
@@ -162,13 +161,13 @@ func (c call) checkMethod(t *testing.T, w wire) {
 }
 
 // recordsBy counts the encrypted records that have the size of one packet by that
-// method: a header of 4 bytes for ChannelData, of 36 (IPv4) or 48 (IPv6) for a Send
-// indication, and at most 37 for the cipher.
+// method: a header of 4 bytes for ChannelData, of 36 (IPv4)
+// or 48 (IPv6) for a Send indication, and 16 to 31 for the cipher.
 func (w *wire) recordsBy(m method) (n int) {
 	for _, size := range w.records {
 		switch overhead := size - packetSize; {
 		case m == channels && overhead >= 4+16 && overhead < 36+16,
-			m == sends && overhead >= 36+16 && overhead < 48+37:
+			m == sends && overhead >= 36+16 && overhead < 48+32:
 			n++
 		}
 	}
@@ -212,33 +211,11 @@ func (c call) checkLog(t *testing.T, all []ended) {
 	}
 }
 
-// fragmentable: what relays by itself forbids no fragments.
-func fragmentable(t *testing.T, w wire) {
-	t.Helper()
-	if asked := w.with(allocateRequest, attrDontFragment); asked != 0 {
-		t.Errorf("%d Allocate requests with DONT-FRAGMENT, want none", asked)
-	}
-}
-
 // dontFragmentAsked: uclient asked for it and was given an allocation, not 420.
 func dontFragmentAsked(t *testing.T, w wire) {
 	t.Helper()
 	if asked, refused := w.with(allocateRequest, attrDontFragment), w.errors(allocateError, 420); asked == 0 || refused != 0 {
 		t.Errorf("%d Allocate requests with DONT-FRAGMENT, %d refused; want some, and none refused", asked, refused)
-	}
-}
-
-// unfragmentable: all that went to the peer had the DF bit.
-func unfragmentable(t *testing.T, w wire) {
-	t.Helper()
-	dontFragmentAsked(t, w)
-	if asked := w.with(sendIndication, attrDontFragment); asked != packets {
-		t.Errorf("%d Send indications with DONT-FRAGMENT, want %d", asked, packets)
-	}
-	for _, p := range w.toPeers {
-		if !p.dontFragment {
-			t.Fatal("a packet to the peer may be fragmented")
-		}
 	}
 }
 
@@ -280,48 +257,4 @@ func pairOfPorts(t *testing.T, w wire) {
 func tail(out string) string {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	return strings.Join(lines[max(0, len(lines)-25):], "\n")
-}
-
-// refusals are runs that must be refused: what tells a test that could not fail.
-var refusals = []struct {
-	name, flags string
-	user, word  string
-	kind, code  int
-}{
-	{"wrong password", "-y -c", user, "looking-glass", allocateError, 401},
-	{"unknown user", "-y -c", "bob", password, allocateError, 401},
-	{"relay over TCP not offered", "-T", user, password, allocateError, 442},
-}
-
-func TestCoturnsClientIsRefused(t *testing.T) {
-	for _, r := range refusals {
-		t.Run(r.name, func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t)
-			d := l.serve(t)
-			out, _ := l.client.run(t, nil, "turnutils_uclient", append(strings.Fields(r.flags), "-u", r.user, "-w", r.word, "-n", "3", server4.String())...)
-			all, _ := d.stop(t)
-			w := read(l.wire.packets(t))
-			if w.errors(r.kind, r.code) == 0 || len(all) > 0 || w.count(false, allocateSuccess) > 0 {
-				t.Errorf("%d times error %d, and %d allocations; want a refusal and none\n%s", w.errors(r.kind, r.code), r.code, len(all), tail(out))
-			}
-		})
-	}
-}
-
-func TestSendWithoutPermissionReachesNobody(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	l.echo(t)
-	d := l.serve(t)
-	out, _ := l.client.run(t, nil, "turnutils_uclient", "-I", "-c", "-s", "-u", user, "-w", password,
-		"-n", strconv.Itoa(packets), "-e", client4.String(), server4.String())
-	d.stop(t)
-	w := read(l.wire.packets(t))
-	if sent := w.count(true, sendIndication); sent != packets || len(w.toPeers) > 0 {
-		t.Errorf("%d Send indications, of which %d reached the peer; want %d and none\n%s", sent, len(w.toPeers), packets, tail(out))
-	}
-	if lost := fmt.Sprintf("Total lost packets %d ", packets); !strings.Contains(out, lost) {
-		t.Errorf("uclient does not say %q:\n%s", lost, tail(out))
-	}
 }

@@ -15,6 +15,7 @@ const (
 	allocateRequest, allocateSuccess, allocateError = 0x0003, 0x0103, 0x0113
 	sendIndication, dataIndication                  = 0x0016, 0x0017
 	bindingRequest, bindingSuccess                  = 0x0001, 0x0101
+	createPermissionError, channelBindError         = 0x0118, 0x0119
 	channelData                                     = 0x4000
 	unknownMessage                                  = 0xFFFF
 )
