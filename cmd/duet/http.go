@@ -42,7 +42,8 @@ func serveHTTP(web *http.Server, listener net.Listener) error {
 
 // shutHTTP waits for requests in progress until ctx ends, then cuts them.
 func (s *server) shutHTTP(ctx context.Context, web *http.Server) error {
-	if err := web.Shutdown(ctx); err != nil {
+	// The end of serving closes the shared port, too; whoever comes second finds it closed.
+	if err := web.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		s.log.Warn("closing HTTP connections", "error", err)
 		return web.Close()
 	}
