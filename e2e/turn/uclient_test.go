@@ -34,9 +34,13 @@ type call struct {
 	encrypted string
 	relayed   int // 4 or 6
 	method    method
-	sessions  int // that send
+	sessions  int    // that send
+	turn      string // more keys of [turn]
 	check     func(t *testing.T, w wire)
 }
+
+// What of [turn] is off by default.
+const dtls = "dtls = true"
 
 var calls = []call{
 	{name: "UDP, channels", flags: "-y -c", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2},
@@ -66,6 +70,9 @@ var calls = []call{
 	{name: "TLS on the port of the page, channels", flags: "-t -S -c -e 192.168.77.20", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: channels, sessions: 1},
 	{name: "TLS on the port of the page, Send", flags: "-t -S -c -s -e 192.168.77.20", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: sends, sessions: 1},
 	{name: "TLS on the port of the page, client to client", flags: "-t -S -y -c", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: channels, sessions: 2},
+	{name: "DTLS, channels", flags: "-S -y -c", carrier: "udp4 5349", encrypted: "dtls", relayed: 4, method: channels, sessions: 2, turn: dtls},
+	{name: "DTLS, Send, a peer", flags: "-S -c -s -e 192.168.77.20", carrier: "udp4 5349", encrypted: "dtls", relayed: 4, method: sends, sessions: 1, turn: dtls},
+	{name: "DTLS over IPv6, IPv6 relay", flags: "-S -c -x -e fd77::20", carrier: "udp6 5349", encrypted: "dtls", relayed: 6, method: channels, sessions: 1, turn: dtls},
 	{name: "TLS on the port of the page, over IPv6", flags: "-t -S -c -x -e fd77::20", carrier: "tcp6 443", encrypted: "tls", relayed: 6, method: channels, sessions: 1},
 }
 
@@ -75,7 +82,7 @@ func TestCoturnsClientLosesNothing(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			l.echo(t)
-			d := l.serve(t)
+			d := l.serve(t, c.turn)
 			sent, received, out := l.uclient(t, d, c)
 			all, log := d.stop(t)
 			w := read(l.wire.packets(t))
