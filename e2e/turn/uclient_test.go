@@ -22,6 +22,7 @@ type method string
 const (
 	channels method = "ChannelData"
 	sends    method = "Send indications"
+	streams  method = "data connections"
 )
 
 // call is one run of turnutils_uclient, and what it must have been. With "-e" the peer
@@ -39,8 +40,11 @@ type call struct {
 	check     func(t *testing.T, w wire)
 }
 
-// What of [turn] is off by default.
-const dtls = "dtls = true"
+// Keys of [turn] that are off by default.
+const (
+	dtls     = "dtls = true"
+	tcpRelay = "tcp_relay = true"
+)
 
 var calls = []call{
 	{name: "UDP, channels", flags: "-y -c", carrier: "udp4 3478", relayed: 4, method: channels, sessions: 2},
@@ -73,6 +77,9 @@ var calls = []call{
 	{name: "DTLS, channels", flags: "-S -y -c", carrier: "udp4 5349", encrypted: "dtls", relayed: 4, method: channels, sessions: 2, turn: dtls},
 	{name: "DTLS, Send, a peer", flags: "-S -c -s -e 192.168.77.20", carrier: "udp4 5349", encrypted: "dtls", relayed: 4, method: sends, sessions: 1, turn: dtls},
 	{name: "DTLS over IPv6, IPv6 relay", flags: "-S -c -x -e fd77::20", carrier: "udp6 5349", encrypted: "dtls", relayed: 6, method: channels, sessions: 1, turn: dtls},
+	{name: "RFC 6062, TCP relayed", flags: "-T", carrier: "tcp4 3478", relayed: 4, method: streams, sessions: 2, turn: tcpRelay},
+	{name: "RFC 6062, TCP relayed, over IPv6", flags: "-T -x", carrier: "tcp6 3478", relayed: 6, method: streams, sessions: 2, turn: tcpRelay},
+	{name: "RFC 6062, TCP relayed, over TLS", flags: "-T -S", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: streams, sessions: 2, turn: tcpRelay},
 	{name: "TLS on the port of the page, over IPv6", flags: "-t -S -c -x -e fd77::20", carrier: "tcp6 443", encrypted: "tls", relayed: 6, method: channels, sessions: 1},
 }
 
@@ -156,6 +163,13 @@ func (c call) checkMethod(t *testing.T, w wire) {
 		}
 		return
 	}
+	if c.method == streams {
+		if want *= packetSize; w.streamUp != want || w.streamDown != want || w.streamBetween != want || w.count(true, channelData)+w.count(true, sendIndication) > 0 {
+			t.Errorf("%d bytes up and %d down on data connections, %d between relayed addresses, want %d; and by ChannelData or Send %d packets, want none",
+				w.streamUp, w.streamDown, w.streamBetween, want, w.count(true, channelData)+w.count(true, sendIndication))
+		}
+		return
+	}
 	up, down, notUp, notDown := channelData, channelData, sendIndication, dataIndication
 	if c.method == sends {
 		up, down, notUp, notDown = notUp, notDown, up, down
@@ -168,12 +182,13 @@ func (c call) checkMethod(t *testing.T, w wire) {
 }
 
 // recordsBy counts the encrypted records that have the size of one packet by that
-// method: a header of 4 bytes for ChannelData, of 36 (IPv4)
+// method: no header on a data connection, one of 4 bytes for ChannelData, of 36 (IPv4)
 // or 48 (IPv6) for a Send indication, and 16 to 31 for the cipher.
 func (w *wire) recordsBy(m method) (n int) {
 	for _, size := range w.records {
 		switch overhead := size - packetSize; {
-		case m == channels && overhead >= 4+16 && overhead < 36+16,
+		case m == streams && overhead >= 16 && overhead < 32,
+			m == channels && overhead >= 4+16 && overhead < 36+16,
 			m == sends && overhead >= 36+16 && overhead < 48+32:
 			n++
 		}

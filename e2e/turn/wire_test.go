@@ -16,6 +16,7 @@ const (
 	sendIndication, dataIndication                  = 0x0016, 0x0017
 	bindingRequest, bindingSuccess                  = 0x0001, 0x0101
 	createPermissionError, channelBindError         = 0x0118, 0x0119
+	connectionBindRequest, connectionBindSuccess    = 0x000B, 0x010B
 	channelData                                     = 0x4000
 	unknownMessage                                  = 0xFFFF
 )
@@ -48,6 +49,9 @@ type wire struct {
 	// toPeers and fromPeers are the packets between a relayed address and a peer
 	// that is none.
 	toPeers, fromPeers []packet
+	// streamUp and streamDown are the bytes on data connections (RFC 6062 section 4.3),
+	// and streamBetween those that went from one relayed address to another over TCP.
+	streamUp, streamDown, streamBetween int
 }
 
 // relayedAt reports whether at is a relayed address.
@@ -65,6 +69,8 @@ func read(packets []packet) wire {
 			w.fromPeers = append(w.fromPeers, p)
 		case relayedAt(p.from) && toClient:
 			w.toPeers = append(w.toPeers, p)
+		case relayedAt(p.from) && relayedAt(p.to) && p.protocol == protoTCP:
+			w.streamBetween += len(p.payload)
 		case p.protocol == protoUDP && fromClient:
 			w.carriers[carrier(p)]++
 			w.datagram(true, p.payload)
@@ -121,6 +127,7 @@ func (w *wire) record(up bool, kind byte, size int) {
 // stream puts one direction of a TCP connection together.
 type stream struct {
 	up, begun bool
+	bound     bool // a data connection, or about to be one
 	next      uint32
 	early     []packet
 	data      []byte
@@ -144,6 +151,11 @@ func (s *stream) take(w *wire, p packet) {
 		}
 	}
 	for len(s.data) >= 5 {
+		if kind := kindOf(s.data); s.bound && kind&^0x0110 != connectionBindRequest {
+			w.streamed(s.up, len(s.data))
+			s.data = nil
+			return
+		}
 		var size int
 		encrypted := s.data[0] >= 20 && s.data[0] <= 23 && s.data[1] == 3 // a TLS record
 		switch length := int(binary.BigEndian.Uint16(s.data[2:])); {
@@ -160,9 +172,19 @@ func (s *stream) take(w *wire, p packet) {
 		if encrypted {
 			w.record(s.up, s.data[0], size-5)
 		} else {
-			w.messages = append(w.messages, message{s.up, kindOf(s.data), s.data[:size:size]})
+			kind := kindOf(s.data)
+			w.messages = append(w.messages, message{s.up, kind, s.data[:size:size]})
+			s.bound = s.bound || kind == connectionBindRequest || kind == connectionBindSuccess
 		}
 		s.data = s.data[size:]
+	}
+}
+
+func (w *wire) streamed(up bool, size int) {
+	if up {
+		w.streamUp += size
+	} else {
+		w.streamDown += size
 	}
 }
 
