@@ -73,6 +73,7 @@ var calls = []call{
 
 	{name: "TLS on the port of the page, channels", flags: "-t -S -c -e 192.168.77.20", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: channels, sessions: 1},
 	{name: "TLS on the port of the page, Send", flags: "-t -S -c -s -e 192.168.77.20", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: sends, sessions: 1},
+	{name: "TLS on its own port, channels", flags: "-t -S -c -e 192.168.77.20", carrier: "tcp4 5349", encrypted: "tls", relayed: 4, method: channels, sessions: 1},
 	{name: "TLS on the port of the page, client to client", flags: "-t -S -y -c", carrier: "tcp4 443", encrypted: "tls", relayed: 4, method: channels, sessions: 2},
 	{name: "DTLS, channels", flags: "-S -y -c", carrier: "udp4 5349", encrypted: "dtls", relayed: 4, method: channels, sessions: 2, turn: dtls},
 	{name: "DTLS, Send, a peer", flags: "-S -c -s -e 192.168.77.20", carrier: "udp4 5349", encrypted: "dtls", relayed: 4, method: sends, sessions: 1, turn: dtls},
