@@ -9,14 +9,29 @@ import (
 	"time"
 )
 
-// Reasons for the end of an allocation, as logged.
+// End is why an allocation ended. It is the label of a counter, and in the log.
+type End uint8
+
+// The reasons.
 const (
-	endExpired  = "expired"
-	endReleased = "released by the client"
-	endShutdown = "shutdown"
-	endClosed   = "connection closed"
-	endRevoked  = "revoked"
+	// EndExpired: the client did not refresh it.
+	EndExpired End = iota
+	// EndReleased: the client asked for it.
+	EndReleased
+	// EndClosed: so has the client's connection.
+	EndClosed
+	// EndRevoked: the member has left (Server.Revoke).
+	EndRevoked
+	// EndShutdown: so has the relay.
+	EndShutdown
+
+	endCount
 )
+
+// String returns the label, "released".
+func (e End) String() string {
+	return [endCount]string{"expired", "released", "closed", "revoked", "shutdown"}[e]
+}
 
 // allocation is one relayed address: the socket that packets are relayed through,
 // and where they may go. To the engine it is the relay socket, which the engine owns
@@ -105,8 +120,10 @@ func (a *allocation) Close() error {
 		a.shard.server.quota.release(a.user)
 		a.shard.server.stats.of(a).live.Add(-1)
 		a.shard.clients.drop(a)
+		why := a.whyEnded()
+		a.shard.server.stats.ended[why].Add(1)
 		a.shard.server.revoked.drop(a)
-		a.shard.server.log.allocationEnded(a)
+		a.shard.server.log.allocationEnded(a, why)
 	})
 	return nil
 }
@@ -123,19 +140,19 @@ func (a *allocation) SetReadDeadline(time.Time) error { return nil }
 // SetWriteDeadline does nothing.
 func (a *allocation) SetWriteDeadline(time.Time) error { return nil }
 
-// endReason says why it ended.
-func (a *allocation) endReason() string {
+// whyEnded says why it ended.
+func (a *allocation) whyEnded() End {
 	switch {
 	case a.shard.server.stopping.Load():
-		return endShutdown
+		return EndShutdown
 	case a.revoked.Load():
-		return endRevoked
+		return EndRevoked
 	case a.released.Load():
-		return endReleased
+		return EndReleased
 	case a.shard.closed.Load():
-		return endClosed
+		return EndClosed
 	default:
-		return endExpired
+		return EndExpired
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // minBuckets is the size of an empty table, a power of two.
@@ -19,7 +20,10 @@ type clientTable struct {
 
 	mu    sync.Mutex
 	count int
-	// ended is what allocations moved that are no longer in the table.
+	// open are all allocations that have not ended: one that has been replaced is no
+	// longer found, but counts on until it is closed.
+	open map[*allocation]struct{}
+	// ended is what the others moved.
 	ended mediaTraffic
 }
 
@@ -31,7 +35,7 @@ type clientEntry struct {
 }
 
 func newClientTable() *clientTable {
-	t := &clientTable{seed: maphash.MakeSeed()}
+	t := &clientTable{seed: maphash.MakeSeed(), open: make(map[*allocation]struct{})}
 	buckets := make([]atomic.Pointer[clientEntry], minBuckets)
 	t.buckets.Store(&buckets)
 	return t
@@ -56,6 +60,7 @@ func (t *clientTable) index(client netip.AddrPort, buckets []atomic.Pointer[clie
 func (t *clientTable) put(a *allocation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.open[a] = struct{}{}
 	buckets := *t.buckets.Load()
 	if t.count >= len(buckets) {
 		buckets = t.grow(buckets)
@@ -72,6 +77,7 @@ func (t *clientTable) put(a *allocation) {
 func (t *clientTable) drop(a *allocation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	delete(t.open, a)
 	t.ended.add(a)
 	buckets := *t.buckets.Load()
 	head := &buckets[t.index(a.client, buckets)]
@@ -111,16 +117,15 @@ func (t *clientTable) grow(old []atomic.Pointer[clientEntry]) []atomic.Pointer[c
 	return buckets
 }
 
-// traffic returns what all allocations have moved, past ones too.
-func (t *clientTable) traffic() mediaTraffic {
+// media returns what all allocations have moved, past ones too, and how many
+// permissions and channels the open ones have at now.
+func (t *clientTable) media(now time.Duration) (moved mediaTraffic, held holdings) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	sum := t.ended
-	buckets := *t.buckets.Load()
-	for i := range buckets {
-		for e := buckets[i].Load(); e != nil; e = e.next {
-			sum.add(e.allocation)
-		}
+	moved = t.ended
+	for a := range t.open {
+		moved.add(a)
+		held.add(a.routes.Load().count(now))
 	}
-	return sum
+	return moved, held
 }

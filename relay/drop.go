@@ -177,8 +177,11 @@ var refusals = [refusalCount]struct {
 func (r Refusal) String() string { return refusals[r].name }
 
 // suspicious reports whether this is what somebody gets who guesses credentials. Honest
-// clients get the other 401 and 438 all the time.
+// clients get the other 401 all the time.
 func (r Refusal) suspicious() bool { return r == RefusedCredential || r == RefusedTooFar }
+
+// ordinary reports whether honest clients get this in the course of things: nonces age.
+func (r Refusal) ordinary() bool { return r == RefusedNonce || r == RefusedStaleNonce }
 
 // Code returns the STUN error code that the client sees.
 func (r Refusal) Code() int { return refusals[r].code }

@@ -261,7 +261,7 @@ func TestTheEndOfAnAssociationIsTheEndOfItsAllocation(t *testing.T) {
 		stats := s.Stats()
 		return stats.Allocations == 0 && stats.PortsUsed == 0 && s.streams.count() == 0 && stats.FromClients.Packets >= 2
 	})
-	if got := <-log; !strings.Contains(got, `reason="connection closed"`) || !strings.Contains(got, "transport=dtls") {
+	if got := <-log; !strings.Contains(got, `reason=closed`) || !strings.Contains(got, "transport=dtls") {
 		t.Errorf("the log says %s", got)
 	}
 }

@@ -52,7 +52,7 @@ func (l *limits) answer(perSource *limiter, source netip.Addr, now time.Time) Dr
 	}
 }
 
-// limiter is a table of token buckets, each of one second's tokens, for sources:
+// limiter is a table of token buckets, each of window's tokens, one second, for sources:
 // IPv4 addresses and IPv6 /64 networks. Its size is fixed; sources whose keyed
 // hashes meet share a bucket, which costs them answers under attack and nothing
 // else. A nil limiter has no limit. It has no lock and allocates nothing.
@@ -62,6 +62,7 @@ func (l *limits) answer(perSource *limiter, source netip.Addr, now time.Time) Dr
 type limiter struct {
 	epoch    time.Time
 	interval int64 // between tokens
+	window   int64 // how much a full bucket lasts for: its tokens' intervals
 	seed     maphash.Seed
 	full     []atomic.Int64
 }
@@ -74,6 +75,7 @@ func newLimiter(perSecond, size int) *limiter {
 	return &limiter{
 		epoch:    time.Now(),
 		interval: int64(time.Second) / int64(perSecond),
+		window:   int64(time.Second),
 		seed:     maphash.MakeSeed(),
 		full:     make([]atomic.Int64, size),
 	}
@@ -88,7 +90,7 @@ func (l *limiter) take(source netip.Addr, now time.Time) bool {
 	for {
 		old := bucket.Load()
 		next := max(old, at) + l.interval
-		if next-at > int64(time.Second) {
+		if next-at > l.window {
 			return false
 		}
 		if bucket.CompareAndSwap(old, next) {

@@ -12,25 +12,38 @@ import (
 	"github.com/duetcall/duet/relay/peerpolicy"
 )
 
-// What strangers and members may make us write: in all, and about one source, so that
-// the loudest does not hide the others.
+// How many lines a second clients can make us write. A refusal's class is its reason: no
+// class hides another, and none about one source hides those about others. In no second
+// are there more than 20 lines about refusals.
 const (
-	refusalLinesPerSecond = 20
-	sourceLinesPerSecond  = 2
-	endLinesPerSecond     = 100
-	endLinesBurst         = 1000
+	refusalLines      = 15
+	refusalLinesBurst = 5
+	// failureLines, peerLines and all otherLines together make refusalLines.
+	failureLines = 5
+	peerLines    = 2
+	otherLines   = rate.Limit(8) / rate.Limit(refusalCount)
+
+	sourceLines = 2 // about one source
+
+	endLines        = 50
+	endLinesBurst   = 1000
+	sourceEndsBurst = 10 * time.Second // of sourceLines, when a whole office goes home
+	logSources      = 1 << 14          // of each table: 128 KiB
 )
 
 // quietLog keeps the log readable whatever arrives: lines that clients can
-// provoke are limited, and the next line says how many were left out.
+// provoke are limited, and the next line of a class says how many were left out.
 type quietLog struct {
 	*slog.Logger
-	refusals, ends limitedLines
-	sources        *limiter
+	refusals *rate.Limiter           // in all
+	classes  [refusalCount]lineClass // by reason
+	ends     lineClass
 }
 
-type limitedLines struct {
-	limiter *rate.Limiter
+// lineClass limits the lines about one thing.
+type lineClass struct {
+	all     *rate.Limiter
+	sources *limiter
 	omitted atomic.Uint64
 }
 
@@ -38,44 +51,54 @@ func newQuietLog(log *slog.Logger) *quietLog {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	q := &quietLog{Logger: log, sources: newLimiter(sourceLinesPerSecond, sources)}
-	q.refusals.limiter = rate.NewLimiter(refusalLinesPerSecond, refusalLinesPerSecond)
-	q.ends.limiter = rate.NewLimiter(endLinesPerSecond, endLinesBurst)
+	q := &quietLog{Logger: log, refusals: rate.NewLimiter(refusalLines, refusalLinesBurst)}
+	// Nobody who guesses passwords hides that behind other lines about the same source.
+	failures, others := newLimiter(sourceLines, logSources), newLimiter(sourceLines, logSources)
+	failing := rate.NewLimiter(failureLines, failureLines)
+	for reason := RefusedMalformed; reason < refusalCount; reason++ {
+		class := &q.classes[reason]
+		class.all, class.sources = rate.NewLimiter(otherLines, 1), others
+		switch {
+		case reason.suspicious():
+			class.all, class.sources = failing, failures
+		case reason == RefusedPeer:
+			class.all = rate.NewLimiter(peerLines, peerLines)
+		}
+	}
+	q.ends.all, q.ends.sources = rate.NewLimiter(endLines, endLinesBurst), newLimiter(sourceLines, logSources)
+	q.ends.sources.window = int64(sourceEndsBurst)
 	return q
 }
 
 // allow reports whether a line may be written. It is asked before the line is
 // composed: most are never written.
-func (l *limitedLines) allow() bool {
-	allowed := l.limiter.Allow()
-	if !allowed {
-		l.omitted.Add(1)
-	}
-	return allowed
+func (c *lineClass) allow(client netip.AddrPort) bool {
+	return c.sources.take(client.Addr(), time.Now()) && c.all.Allow()
 }
 
-// withOmitted adds how many lines were left out since the last one.
-func (l *limitedLines) withOmitted(attrs []slog.Attr) []slog.Attr {
-	if omitted := l.omitted.Swap(0); omitted > 0 {
+// withOmitted adds how many lines of the class were left out since the last one.
+func (c *lineClass) withOmitted(attrs []slog.Attr) []slog.Attr {
+	if omitted := c.omitted.Swap(0); omitted > 0 {
 		attrs = append(attrs, slog.Uint64("omitted", omitted))
 	}
 	return attrs
 }
 
-// about reports whether a line about a refusal to that client may be written.
-func (q *quietLog) about(client netip.AddrPort) bool {
-	if !q.sources.take(client.Addr(), time.Now()) {
-		q.refusals.omitted.Add(1)
-		return false
+// class returns that of a refusal if a line about it may be written now, or nil.
+func (q *quietLog) class(client netip.AddrPort, reason Refusal) *lineClass {
+	class := &q.classes[reason]
+	if class.allow(client) && q.refusals.Allow() {
+		return class
 	}
-	return q.refusals.allow()
+	class.omitted.Add(1)
+	return nil
 }
 
 // peerRefused says which rule forbids a peer. Without it, an operator whose
 // calls do not connect has nothing to go by.
 func (q *quietLog) peerRefused(client netip.AddrPort, user user, peer netip.AddrPort, rule peerpolicy.Rule) {
-	if q.about(client) {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "peer refused", q.refusals.withOmitted([]slog.Attr{
+	if class := q.class(client, RefusedPeer); class != nil {
+		q.LogAttrs(context.Background(), slog.LevelInfo, "peer refused", class.withOmitted([]slog.Attr{
 			slog.Any("client", client), slog.String("user", user.name),
 			slog.Any("peer", peer), slog.String("reason", string(rule)),
 		})...)
@@ -85,29 +108,43 @@ func (q *quietLog) peerRefused(client netip.AddrPort, user user, peer netip.Addr
 // refused says why a client that showed a credential got an error. The user is named only
 // if the credential was right. docs/metrics.md tells fail2ban what to look for.
 func (q *quietLog) refused(client netip.AddrPort, user user, reason Refusal) {
-	if !q.about(client) {
+	ctx, level := context.Background(), slog.LevelInfo
+	switch {
+	case reason.suspicious():
+		level = slog.LevelWarn
+	case reason.ordinary():
+		level = slog.LevelDebug
+	}
+	if !q.Enabled(ctx, level) {
 		return
 	}
-	attrs := q.refusals.withOmitted([]slog.Attr{
-		slog.Any("client", client), slog.String("user", user.name), slog.String("reason", reason.String()),
+	class := q.class(client, reason)
+	if class == nil {
+		return
+	}
+	attrs := class.withOmitted([]slog.Attr{
+		slog.Any("client", client), slog.String("user", user.name),
+		slog.Int("code", reason.Code()), slog.String("reason", reason.String()),
 	})
 	if reason.suspicious() {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "authentication failed", attrs...)
+		q.LogAttrs(ctx, level, "authentication failed", attrs...)
 	} else {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "request refused", attrs...)
+		q.LogAttrs(ctx, level, "request refused", attrs...)
 	}
 }
 
 // allocationEnded sums an allocation up.
-func (q *quietLog) allocationEnded(a *allocation) {
-	if q.ends.allow() {
-		q.LogAttrs(context.Background(), slog.LevelInfo, "allocation ended", q.ends.withOmitted([]slog.Attr{
-			slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
-			slog.String("transport", a.shard.transport),
-			slog.String("duration", time.Since(a.began).Round(time.Millisecond).String()),
-			slog.Uint64("bytes_from_client", a.up.relayed.bytes.Load()),
-			slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
-			slog.String("reason", a.endReason()),
-		})...)
+func (q *quietLog) allocationEnded(a *allocation, reason End) {
+	if !q.ends.allow(a.client) {
+		q.ends.omitted.Add(1)
+		return
 	}
+	q.LogAttrs(context.Background(), slog.LevelInfo, "allocation ended", q.ends.withOmitted([]slog.Attr{
+		slog.Any("client", a.client), slog.Any("relayed", a.relayed), slog.String("user", a.user.name),
+		slog.String("transport", a.shard.transport), slog.String("family", familyName(a.local.Addr().Is4())),
+		slog.String("duration", time.Since(a.began).Round(time.Millisecond).String()),
+		slog.Uint64("bytes_from_client", a.up.relayed.bytes.Load()),
+		slog.Uint64("bytes_from_peers", a.fromPeers.bytes.Load()),
+		slog.String("reason", reason.String()),
+	})...)
 }

@@ -4,14 +4,18 @@ import (
 	"sync/atomic"
 )
 
-// Stats is a snapshot of the relay's counters. All but Allocations,
-// PeerConnections and PortsUsed only grow.
+// Stats is a snapshot of the relay's counters. What there is now
+// goes up and down, all else only grows.
 type Stats struct {
 	// Allocations live now, AllocationsTotal were ever made.
 	Allocations      int
 	AllocationsTotal uint64
 	// ByKind are the same, apart by transport and address family; every kind is there.
 	ByKind map[Kind]Count
+	// Ended counts the allocations that are over, by reason; every reason is there.
+	Ended map[End]uint64
+	// Permissions and Channels are those of all allocations, now.
+	Permissions, Channels int
 	// Bindings are answered STUN Binding requests, Challenges requests without
 	// credentials that were asked for some; those are in Refused, too.
 	Bindings, Challenges uint64
@@ -82,11 +86,12 @@ func (f *flow) add(more flow) {
 	f.toPeers.add(more.toPeers)
 }
 
-func (s *shard) flow() flow {
-	media := s.clients.traffic()
+// measure returns what went through, and what the shard's allocations have now.
+func (s *shard) measure() (flow, holdings) {
+	media, held := s.clients.media(s.server.clock())
 	f := flow{fromClients: s.received.snapshot(), toClients: s.answered.snapshot(), fromPeers: media.fromPeers, toPeers: media.toPeers}
 	f.toClients.add(media.toClients)
-	return f
+	return f, held
 }
 
 // mediaTraffic is what allocations have moved.
@@ -105,6 +110,7 @@ type counters struct {
 	bindings atomic.Uint64
 	refused  [refusalCount]atomic.Uint64
 	dropped  [dropCount]atomic.Uint64
+	ended    [endCount]atomic.Uint64
 }
 
 // kindCounters are those of one kind of allocations.
@@ -142,6 +148,7 @@ func (c *counters) refuse(reason Refusal) { c.refused[reason].Add(1) }
 func (s *Server) Stats() Stats {
 	stats := Stats{
 		ByKind:          make(map[Kind]Count),
+		Ended:           make(map[End]uint64),
 		PeerConnections: s.peerConns.count(),
 		Bindings:        s.stats.bindings.Load(),
 
@@ -158,11 +165,17 @@ func (s *Server) Stats() Stats {
 		stats.Allocations += count.Now
 		stats.AllocationsTotal += count.Total
 	}
-	all := s.streams.flow()
+	all, held := s.streams.measure()
 	for _, shard := range s.shards {
-		all.add(shard.flow())
+		flow, more := shard.measure()
+		all.add(flow)
+		held.add(more)
 	}
 	stats.FromClients, stats.ToClients, stats.FromPeers, stats.ToPeers = all.fromClients, all.toClients, all.fromPeers, all.toPeers
+	stats.Permissions, stats.Channels = held.permissions, held.channels
+	for reason := EndExpired; reason < endCount; reason++ {
+		stats.Ended[reason] = s.stats.ended[reason].Load()
+	}
 	for reason := RefusedMalformed; reason < refusalCount; reason++ {
 		stats.Refused[reason] = s.stats.refused[reason].Load()
 	}

@@ -76,7 +76,7 @@ func TestTheEndOfAConnectionIsTheEndOfItsAllocation(t *testing.T) {
 		stats := s.Stats()
 		return stats.Allocations == 0 && stats.PortsUsed == 0 && s.streams.count() == 0
 	})
-	if got := <-log; !strings.Contains(got, `reason="connection closed"`) || !strings.Contains(got, "transport=tcp") {
+	if got := <-log; !strings.Contains(got, `reason=closed`) || !strings.Contains(got, "transport=tcp") {
 		t.Errorf("the log says %s", got)
 	}
 }

@@ -55,7 +55,8 @@ func (s *streams) remove(shard *shard, source netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.shards, shard)
-	s.past.add(shard.flow())
+	moved, _ := shard.measure()
+	s.past.add(moved)
 	if s.sources[source]--; s.sources[source] == 0 {
 		delete(s.sources, source)
 	}
@@ -78,15 +79,18 @@ func (s *streams) count() int {
 	return len(s.shards)
 }
 
-// flow is what connections have moved, past ones too.
-func (s *streams) flow() flow {
+// measure returns what connections have moved, past ones too, and what the allocations of
+// those that are open have now.
+func (s *streams) measure() (flow, holdings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := s.past
+	sum, held := s.past, holdings{}
 	for shard := range s.shards {
-		sum.add(shard.flow())
+		moved, more := shard.measure()
+		sum.add(moved)
+		held.add(more)
 	}
-	return sum
+	return sum, held
 }
 
 // sourceOf is what strangers are told apart by: the /32 of an IPv4 address, the /64

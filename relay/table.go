@@ -130,6 +130,29 @@ func (r *routes) current(now time.Duration) *routes {
 	}
 }
 
+// holdings are how many permissions and channels there are.
+type holdings struct{ permissions, channels int }
+
+func (h *holdings) add(more holdings) {
+	h.permissions += more.permissions
+	h.channels += more.channels
+}
+
+// count returns what has not lapsed.
+func (r *routes) count(now time.Duration) (held holdings) {
+	for i := range r.permissions {
+		if now < r.permissions[i].lapses {
+			held.permissions++
+		}
+	}
+	for i := range r.channels {
+		if now < r.channels[i].lapses {
+			held.channels++
+		}
+	}
+	return held
+}
+
 func containsAddr(peers []netip.AddrPort, addr netip.Addr) bool {
 	return slices.ContainsFunc(peers, func(p netip.AddrPort) bool { return p.Addr() == addr })
 }

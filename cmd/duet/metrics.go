@@ -58,6 +58,17 @@ func allSeries() []series {
 				emit(float64(count.Total), kind.Transport, kind.Family)
 			}
 		}},
+		{"duet_relay_allocations_ended_total", "Allocations that are over, by reason.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
+			for reason, n := range m.relay.Ended {
+				emit(float64(n), reason.String())
+			}
+		}},
+		{"duet_relay_permissions", "Permissions of all allocations, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.relay.Permissions))
+		}},
+		{"duet_relay_channels", "Channels of all allocations, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.relay.Channels))
+		}},
 		{"duet_relay_packets_total", "Packets: all from and to clients, data alone from and to peers.", counter, direction, func(m measured, emit func(float64, ...string)) {
 			for name, way := range ways(m.relay) {
 				emit(float64(way.Packets), name)

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"regexp"
@@ -18,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -78,6 +83,40 @@ func TestEverySeriesIsDocumentedAndWellNamed(t *testing.T) {
 	}
 }
 
+// The tables of reasons in docs/metrics.md are those of the relay.
+func TestEveryReasonIsDocumented(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, stop := startServer(t, nil)
+	defer stop()
+	stats := s.relay.Stats()
+	for heading, real := range map[string][]string{
+		"Refusals": names(stats.Refused, func(r relay.Refusal) string { return fmt.Sprintf("%s %d", r, r.Code()) }),
+		"Drops":    names(stats.Dropped, relay.Drop.String),
+		"Ends":     names(stats.Ended, relay.End.String),
+	} {
+		_, section, _ := strings.Cut(string(docs), "### "+heading+"\n")
+		section, _, _ = strings.Cut(section, "\n#")
+		var documented []string
+		for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|(?: (\\d+) \\|)?").FindAllStringSubmatch(section, -1) {
+			documented = append(documented, strings.TrimSpace(row[1]+" "+row[2]))
+		}
+		if !slices.Equal(documented, real) {
+			t.Errorf("%s: documented %q\nreal %q", heading, documented, real)
+		}
+	}
+}
+
+// names returns those of the keys of counts, in order.
+func names[K cmp.Ordered](counts map[K]uint64, name func(K) string) (all []string) {
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, name(key))
+	}
+	return all
+}
+
 func TestEveryReasonIsThereFromTheStart(t *testing.T) {
 	s, stop := startServer(t, nil)
 	defer stop()
@@ -85,7 +124,7 @@ func TestEveryReasonIsThereFromTheStart(t *testing.T) {
 	for _, want := range []string{
 		`duet_relay_refusals_total{code="401",reason="credential"}`, `duet_relay_refusals_total{code="486",reason="user_quota"}`,
 		`duet_relay_drops_total{reason="unsolicited"}`, `duet_relay_active_allocations{family="ipv6",transport="tls"}`,
-		`duet_signaling_errors_total{code="room_full"}`, "go_goroutines", "process_open_fds",
+		`duet_relay_allocations_ended_total{reason="closed"}`, `duet_signaling_errors_total{code="room_full"}`, "go_goroutines", "process_open_fds",
 	} {
 		if _, ok := values[want]; !ok {
 			t.Errorf("%s is missing", want)
@@ -196,44 +235,53 @@ func TestTheFilterForFail2banFindsWhoGuesses(t *testing.T) {
 	}
 	var filters []*regexp.Regexp
 	for _, line := range regexp.MustCompile(`(?m)^ {4}(?:failregex =| {11}) (.*<HOST>.*)$`).FindAllStringSubmatch(string(docs), -1) {
-		filters = append(filters, regexp.MustCompile(strings.ReplaceAll(line[1], "<HOST>", `(?P<host>[0-9a-f.:]+)`)))
+		filters = append(filters, regexp.MustCompile(strings.ReplaceAll(line[1], "<HOST>", `\[?(?P<host>[0-9a-f.:]+?)\]?`)))
 	}
 	if len(filters) != 2 {
 		t.Fatalf("%d filters in the docs", len(filters))
 	}
-	for i, handler := range []func(io.Writer) slog.Handler{
-		func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) },
-		func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) },
-	} {
-		log := guess(t, handler)
-		for host, log := range map[string]string{"127.0.0.1": log, "2001:db8::1": strings.ReplaceAll(log, "127.0.0.1:", "[2001:db8::1]:")} {
-			var found []string
-			for line := range strings.Lines(log) {
-				if match := filters[i].FindStringSubmatch(line); match != nil {
-					found = append(found, match[1])
+	for i, format := range []string{"text", "json"} {
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			t.Run(format+" "+host, func(t *testing.T) {
+				log := guess(t, format, netip.MustParseAddr(host))
+				found := 0
+				for line := range strings.Lines(log) {
+					match := filters[i].FindStringSubmatch(line)
+					if match != nil && match[1] != host {
+						t.Errorf("found %q in %s", match[1], line)
+					}
+					if (match != nil) != strings.Contains(line, "authentication failed") {
+						t.Errorf("found: %t, in %s", match != nil, line)
+					}
+					if match != nil {
+						found++
+					}
 				}
-			}
-			if len(found) == 0 || found[0] != host {
-				t.Errorf("found %q in\n%s", found, log)
-			}
+				if found == 0 || strings.Contains(log, "canary") {
+					t.Errorf("%d lines found in\n%s", found, log)
+				}
+			})
 		}
 	}
 }
 
-// guess tries a wrong password and returns the relay's log.
-func guess(t *testing.T, handler func(io.Writer) slog.Handler) string {
+// guess tries a wrong password and an unknown name, then knocks with a credential that is
+// merely over, and returns the relay's log.
+func guess(t *testing.T, format string, at netip.Addr) string {
 	t.Helper()
+	probe, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
+	if err != nil {
+		t.Skipf("no %s here", at)
+	}
+	port := probe.LocalAddr().(*net.UDPAddr).Port
+	_ = probe.Close()
 	var log lockedBuffer
-	at := netip.MustParseAddr("127.0.0.1")
 	cfg := config.Default().Turn
 	cfg.ListeningIP, cfg.RelayIP = []netip.Addr{at}, []netip.Addr{at}
-	port, err := strconv.Atoi(freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg.ListeningPort, cfg.TCP = port, false
 	cfg.Users = map[string]config.Secret{"ann": "pass"}
-	r, err := relay.New(cfg, relay.Options{Log: slog.New(handler(&log))})
+	cfg.StaticAuthSecret = "secret"
+	r, err := relay.New(cfg, relay.Options{Log: newLogger(&log, config.Log{Level: "info", Format: format}, new(slog.LevelVar)).With("part", "relay")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,26 +294,71 @@ func guess(t *testing.T, handler func(io.Writer) slog.Handler) string {
 			t.Error(err)
 		}
 	}()
-	conn, err := net.ListenPacket("udp", net.JoinHostPort(at.String(), "0"))
+	expired, password := relay.Mint("secret", "bob", time.Now().Add(-time.Hour))
+	for _, login := range [][2]string{{"ann", "guess"}, {"canary", "guess"}, {expired, password}} {
+		knock(t, netip.AddrPortFrom(at, uint16(port)), cfg.Realm, login[0], login[1])
+	}
+	return log.String()
+}
+
+// knock fails to log in. (pion's client does so over IPv4 alone.)
+func knock(t *testing.T, at netip.AddrPort, realm, username, password string) {
+	t.Helper()
+	conn, err := net.Dial("udp", at.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	address := netip.AddrPortFrom(at, uint16(port)).String()
-	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: address, TURNServerAddr: address, Conn: conn, Username: "ann", Password: "guess", Realm: cfg.Realm,
-	})
+	client, err := stun.NewClient(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := client.Listen(); err != nil {
+	ask := func(setters ...stun.Setter) (answer stun.Message) {
+		t.Helper()
+		all := append([]stun.Setter{stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)}, setters...)
+		err := client.Do(stun.MustBuild(all...), func(e stun.Event) {
+			if e.Error != nil {
+				t.Error(e.Error)
+				return
+			}
+			if err := e.Message.CloneTo(&answer); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil || answer.Type.Class != stun.ClassErrorResponse {
+			t.Fatalf("%s: %v, %v", username, answer, err)
+		}
+		return answer
+	}
+	challenge := ask()
+	var nonce stun.Nonce
+	if err := nonce.GetFrom(&challenge); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Allocate(); err == nil {
-		t.Fatal("a wrong password was good")
+	const udp = "\x11\x00\x00\x00"
+	ask(stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte(udp)}, stun.NewUsername(username),
+		stun.NewRealm(realm), nonce, stun.NewLongTermIntegrity(username, realm, password))
+}
+
+// What a scrape costs beside relay.Stats, which has a benchmark of its own.
+func BenchmarkScrape(b *testing.B) {
+	cfg := config.Default()
+	cfg.HTTP.Listen, cfg.Metrics.Listen, cfg.Turn.Enabled = "127.0.0.1:0", "127.0.0.1:0", false
+	s, err := newServer(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
 	}
-	return log.String()
+	defer func() { _ = errors.Join(s.close(), s.metrics.Close()) }()
+	handler := s.metricsHandler()
+	request := httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		answer := httptest.NewRecorder()
+		if handler.ServeHTTP(answer, request); answer.Code != http.StatusOK {
+			b.Fatal(answer.Code)
+		}
+	}
 }
 
 // lockedBuffer is a buffer that a server's goroutines write to.
