@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,8 +25,16 @@ const (
 	closeProtocol    = 4400
 	closeForbidden   = 4403
 	closeTimedOut    = 4408
+	closeReplaced    = 4409
+	closeExpired     = 4410
 	closeRateLimited = 4429
 )
+
+// queued is a frame on its way to the writer, with its seq in the session, if any.
+type queued struct {
+	frame []byte
+	seq   uint64
+}
 
 // conn is one WebSocket: a bounded queue and the goroutine that alone writes it out.
 type conn struct {
@@ -34,8 +43,9 @@ type conn struct {
 	done chan struct{} // closed when the writer has ended
 
 	mu      sync.Mutex
-	queue   [][]byte
+	queue   []queued
 	bytes   int
+	primed  int    // frames that prime has queued and the writer has not taken
 	closing []byte // the close frame's payload, once closing
 	slow    bool
 	ended   bool // the writer has; the read deadline is final
@@ -48,13 +58,13 @@ func newConn(ws *websocket.Conn) *conn {
 // enqueue queues a frame for the writer and reports false if it was the one that
 // the queue had no room for, whereupon the socket is on its way out. A frame for a
 // socket that is closing is dropped.
-func (c *conn) enqueue(frame []byte) bool {
+func (c *conn) enqueue(frame []byte, seq uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing != nil {
 		return true
 	}
-	if len(c.queue) >= queueMessages || c.bytes+len(frame) > queueBytes {
+	if len(c.queue)-c.primed >= queueMessages || c.bytes+len(frame) > queueBytes {
 		c.slow = true
 		c.queue, c.bytes = nil, 0
 		c.closing = websocket.FormatCloseMessage(closeTimedOut, "too slow a reader")
@@ -63,10 +73,23 @@ func (c *conn) enqueue(frame []byte) bool {
 		c.poke()
 		return false
 	}
-	c.queue = append(c.queue, frame)
+	c.queue = append(c.queue, queued{frame, seq})
 	c.bytes += len(frame)
 	c.poke()
 	return true
+}
+
+// prime queues what a session that resumes must hear first: the frame that says so, and
+// what it has missed, of which the last has that seq. They take nobody's room in the queue.
+func (c *conn) prime(first []byte, missed [][]byte, last uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, queued{frame: first})
+	for i, frame := range missed {
+		c.queue = append(c.queue, queued{frame, last - uint64(len(missed)-1-i)})
+	}
+	c.primed = len(c.queue)
+	c.poke()
 }
 
 // close ends the socket after what is queued now, with a close code and a reason
@@ -95,10 +118,10 @@ func (c *conn) poke() {
 }
 
 // take hands over all that is queued.
-func (c *conn) take() (frames [][]byte, closing []byte) {
+func (c *conn) take() (frames []queued, closing []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	frames, c.queue, c.bytes = c.queue, nil, 0
+	frames, c.queue, c.bytes, c.primed = c.queue, nil, 0, 0
 	return frames, c.closing
 }
 
@@ -109,11 +132,13 @@ func (c *conn) write() {
 	defer c.end()
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
+	var written uint64 // seq of the last frame of the session
 	for {
 		select {
 		case <-c.wake:
 		case <-ping.C:
-			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
+			// The pong repeats the payload: whatever came before has arrived.
+			if c.ws.WriteControl(websocket.PingMessage, strconv.AppendUint(nil, written, 10), time.Now().Add(writeTimeout)) != nil {
 				return
 			}
 			continue
@@ -125,9 +150,10 @@ func (c *conn) write() {
 		}
 		for _, frame := range frames {
 			_ = c.ws.SetWriteDeadline(time.Now().Add(timeout))
-			if c.ws.WriteMessage(websocket.TextMessage, frame) != nil {
+			if c.ws.WriteMessage(websocket.TextMessage, frame.frame) != nil {
 				return
 			}
+			written = max(written, frame.seq)
 		}
 		if closing != nil {
 			_ = c.ws.WriteControl(websocket.CloseMessage, closing, time.Now().Add(closeTimeout))

@@ -2,82 +2,60 @@ package signaling
 
 import (
 	"net/http"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"github.com/duetcall/duet/config"
 )
 
-func TestWhoLostTheSocketHasLeftAfterTheGraceTime(t *testing.T) {
+func TestWhoLeavesIsReportedAtOnceAndWhoLosesTheSocketAfterTheGraceTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		type departure struct {
-			id    string
-			after time.Duration
-		}
-		told := make(chan departure, 10)
-		d := newDepartures(func(id string) { told <- departure{id, time.Since(began)} }, 45*time.Second, 2)
-		d.tell("lost", ReasonLost)
-		d.tell("hung up", ReasonLeft)
-		time.Sleep(10 * time.Second)
-		d.tell("slow", ReasonSlow)
-		d.tell("one too many", ReasonLost)
-		time.Sleep(time.Minute)
+		told := make(chan string, 10)
+		listener := newPipes()
+		s, stop := serveInMemory(t, listener, graceful(), Options{Left: func(id string) { told <- id }})
+		defer stop()
+		ann, bo := dialInMemory(t, listener), dialInMemory(t, listener)
+		ann.join("tea", "Ann")
+		bo.join("tea", "Bo")
+		ann.cut()
+		bo.expectEvent(EventAway, ann.id)
+		bo.send(`{"type":"leave"}`)
 		synctest.Wait()
-		close(told)
-		got := slices.Collect(func(yield func(departure) bool) {
-			for each := range told {
-				yield(each)
-			}
-		})
-		want := []departure{
-			{"hung up", 0}, {"one too many", 10 * time.Second}, {"lost", 45 * time.Second}, {"slow", 55 * time.Second},
+		if len(told) != 1 || <-told != bo.id {
+			t.Error("the first to have left is Bo")
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("got %v, want %v", got, want)
+		time.Sleep(time.Minute - time.Millisecond)
+		synctest.Wait()
+		if len(told) != 0 {
+			t.Errorf("%s was given up too early", <-told)
 		}
-		d.stop()
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if len(told) != 1 || <-told != ann.id {
+			t.Error("Ann has not left")
+		}
+		if _, members := s.registry.size(); members != 0 {
+			t.Errorf("%d members", members)
+		}
 	})
 }
 
-func TestNobodyIsToldOfDeparturesAfterTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDepartures(func(id string) { t.Errorf("told of %s", id) }, time.Second, 10)
-		d.tell("before", ReasonLost)
-		d.stop()
-		d.tell("after", ReasonLost)
-		time.Sleep(time.Minute)
-	})
-}
-
-func TestLeavingIsReportedAndLosingTheSocketNotYet(t *testing.T) {
-	told := make(chan string, 10)
-	limits := testLimits
-	limits.Grace = config.Duration(time.Hour)
-	s, url := start(t, limits, Options{Left: func(id string) { told <- id }})
-	ann, bo := pair(t, url, "tea")
-	_ = ann.ws.NetConn().Close()
-	if got := bo.expect(TypeMember); got.Reason != ReasonLost {
-		t.Fatalf("got %+v", got)
-	}
-	bo.send(`{"type":"leave"}`)
-	if got := <-told; got != bo.id {
-		t.Errorf("told of %q, want Bo, %q", got, bo.id)
-	}
-	s.left.mu.Lock()
-	defer s.left.mu.Unlock()
-	if len(told) != 0 || len(s.left.waiting) != 1 || s.left.waiting[ann.id] == nil {
-		t.Errorf("told of %d more, %v waiting, want Ann", len(told), s.left.waiting)
+func TestADrainLetsMembersResume(t *testing.T) {
+	s, url := start(t, graceful(), Options{})
+	ann, joined := seated(t, url, "tea", "Ann")
+	s.Drain()
+	ann.cut()
+	if _, resumed := ann.resume(t, url, joined.Session, 1, ""); resumed.Type != TypeResumed {
+		t.Errorf("got %+v", resumed)
 	}
 }
 
 func TestShutdownIsNoDeparture(t *testing.T) {
-	s, url := start(t, testLimits, Options{Left: func(id string) { t.Errorf("told of %s", id) }}) // no grace
-	pair(t, url, "tea")
+	s, url := start(t, graceful(), Options{Left: func(id string) { t.Errorf("told of %s", id) }})
+	_, bo := pair(t, url, "tea")
+	bo.cut()
+	within(t, "Bo is away", func() bool { return s.Stats().Away == 1 })
 	_ = s.Shutdown(t.Context())
 }
 
@@ -86,10 +64,12 @@ func TestADrainKeepsThoseWhoAreInAndNobodyElse(t *testing.T) {
 	ann, bo := pair(t, url, "tea")
 	early := dial(t, url)
 	s.Drain()
-	_, resp, err := (&websocket.Dialer{Subprotocols: []string{Protocol}}).Dial(url, nil)
-	if err == nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("dialing while draining: %v", err)
+	late := dial(t, url)
+	late.send(`{"type":"join","room":"coffee"}`)
+	if got := late.expect(TypeError); got.Code != CodeUnavailable {
+		t.Errorf("got %+v", got)
 	}
+	late.expectClosed(websocket.CloseServiceRestart)
 	early.send(`{"type":"join","room":"coffee"}`)
 	if got := early.expect(TypeError); got.Code != CodeUnavailable || got.Action != ActionRejoin {
 		t.Errorf("got %+v", got)

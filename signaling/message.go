@@ -24,21 +24,30 @@ const maxNameRunes = 64
 // time; the message size would otherwise allow thousands of empty objects.
 const maxCandidates = 256
 
+// maxAttempt bounds "attempt" of a resume, in bytes.
+const maxAttempt = 64
+
+// maxSeq is the largest seq that every client can count to (2⁵³-1).
+const maxSeq = 1<<53 - 1
+
 // Type names a message of the protocol.
 type Type string
 
 // The messages of duet.v1, as docs/protocol.md describes them.
 const (
-	TypeJoin   Type = "join"
-	TypeJoined Type = "joined"
-	TypeSignal Type = "signal"
-	TypeMember Type = "member"
-	TypeICE    Type = "ice"
-	TypeLeave  Type = "leave"
-	TypeGoaway Type = "goaway"
-	TypeError  Type = "error"
-	TypePing   Type = "ping"
-	TypePong   Type = "pong"
+	TypeJoin    Type = "join"
+	TypeJoined  Type = "joined"
+	TypeResume  Type = "resume"
+	TypeResumed Type = "resumed"
+	TypeResync  Type = "resync"
+	TypeSignal  Type = "signal"
+	TypeMember  Type = "member"
+	TypeICE     Type = "ice"
+	TypeLeave   Type = "leave"
+	TypeGoaway  Type = "goaway"
+	TypeError   Type = "error"
+	TypePing    Type = "ping"
+	TypePong    Type = "pong"
 )
 
 // ICEServer is one RTCIceServer (WebRTC 1.0 section 4.2.4).
@@ -68,6 +77,17 @@ type Member struct {
 	// Polite is this member's role in its pair with the receiver, who has the
 	// opposite one. Whoever came first is impolite, and calls.
 	Polite bool `json:"polite"`
+	// Away: its socket is lost, and its seat is kept for the grace time.
+	Away bool `json:"away,omitempty"`
+}
+
+// SessionInfo is what a client needs to resume.
+type SessionInfo struct {
+	ID string `json:"id"`
+	// Key is good for one resume.
+	Key string `json:"key"`
+	// Grace is how many seconds the seat is kept.
+	Grace int `json:"grace"`
 }
 
 // RoomInfo is what a member may know about its room.
@@ -90,6 +110,10 @@ type Inbound struct {
 	// join
 	Room, Name string
 
+	// resume
+	Session, Key, Attempt string
+	Seq                   uint64
+
 	// signal. Description and Candidates are passed on as they came: the server
 	// checks that they are an object and an array of objects and nulls, and
 	// reads no further.
@@ -105,6 +129,8 @@ type Event string
 const (
 	EventJoined Event = "joined"
 	EventLeft   Event = "left"
+	EventAway   Event = "away"
+	EventBack   Event = "back"
 )
 
 // Reason is why a member left or a socket was closed.
@@ -129,6 +155,7 @@ const (
 	CodeMemberNotFound Code = "member_not_found"
 	CodeRateLimited    Code = "rate_limited"
 	CodeRoomFull       Code = "room_full"
+	CodeSessionExpired Code = "session_expired"
 	CodeCapacity       Code = "capacity"
 	CodeUnavailable    Code = "unavailable"
 	CodeInternal       Code = "internal"
@@ -149,13 +176,22 @@ type Outbound struct {
 	Type Type   `json:"type"`
 	Seq  uint64 `json:"seq,omitempty"`
 
-	// joined
-	Self    *Self     `json:"self,omitempty"`
-	Room    *RoomInfo `json:"room,omitempty"`
-	Members *[]Member `json:"members,omitempty"`
-	Limits  *Limits   `json:"limits,omitempty"`
+	// joined, resumed
+	Self    *Self        `json:"self,omitempty"`
+	Room    *RoomInfo    `json:"room,omitempty"`
+	Members *[]Member    `json:"members,omitempty"`
+	Limits  *Limits      `json:"limits,omitempty"`
+	Session *SessionInfo `json:"session,omitempty"`
 
-	// joined, ice
+	// resumed
+	Lost     *bool `json:"lost,omitempty"`
+	Restored bool  `json:"restored,omitempty"`
+
+	// resync
+	With    string `json:"with,omitempty"`
+	Offerer string `json:"offerer,omitempty"`
+
+	// joined, resumed, ice
 	ICE *ICE `json:"ice,omitempty"`
 
 	// member
@@ -196,6 +232,10 @@ func Decode(frame []byte) (Inbound, error) {
 	var wire struct {
 		Type        string          `json:"type"`
 		Room        string          `json:"room"`
+		Session     string          `json:"session"`
+		Key         string          `json:"key"`
+		Attempt     string          `json:"attempt"`
+		Seq         uint64          `json:"seq"`
 		Name        string          `json:"name"`
 		To          string          `json:"to"`
 		Description json.RawMessage `json:"description"`
@@ -218,6 +258,9 @@ func Decode(frame []byte) (Inbound, error) {
 			return Inbound{}, fmt.Errorf("the room's name is longer than %d characters", maxNameRunes)
 		}
 		in.Name = truncate(in.Name, maxNameRunes)
+	case TypeResume:
+		in.Session, in.Key, in.Attempt, in.Seq = wire.Session, wire.Key, wire.Attempt, wire.Seq
+		return in, in.checkResume()
 	case TypeSignal:
 		in.To, in.Description, in.Candidates = wire.To, wire.Description, wire.Candidates
 		return in, in.checkSignal()
@@ -228,6 +271,19 @@ func Decode(frame []byte) (Inbound, error) {
 		return Inbound{}, errUnknownType
 	}
 	return in, nil
+}
+
+// checkResume checks sizes; what the key says is for the server that made it.
+func (in *Inbound) checkResume() error {
+	switch {
+	case in.Session == "" || in.Key == "":
+		return errors.New("resume needs a session and its key")
+	case len(in.Attempt) > maxAttempt:
+		return fmt.Errorf("attempt is longer than %d bytes", maxAttempt)
+	case in.Seq > maxSeq:
+		return errors.New("seq is out of range")
+	}
+	return nil
 }
 
 // checkSignal checks the shape of a signal, not what is in it.

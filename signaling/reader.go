@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -30,15 +31,14 @@ type reader struct {
 	log    *slog.Logger
 
 	session *session // nil until joined
-	room    *room
 	since   time.Time
 
 	code int    // of the close frame, once it is known
 	text string // why, for people
 }
 
-// run reads until the socket ends. It gives the seat back before it closes the
-// socket: who sees the close may join again at once.
+// run reads until the socket ends. If the member leaves, it gives the seat back before
+// it closes the socket: who sees the close may join again at once.
 func (r *reader) run() {
 	r.code = websocket.CloseNormalClosure
 	reason := r.read()
@@ -48,7 +48,7 @@ func (r *reader) run() {
 		if r.conn.wasSlow() {
 			reason = ReasonSlow
 		}
-		r.leave(reason)
+		r.part(reason)
 	}
 	r.conn.close(r.code, r.text)
 }
@@ -57,9 +57,13 @@ func (r *reader) read() Reason {
 	ws := r.conn.ws
 	ws.SetReadLimit(MaxMessageBytes)
 	_ = ws.SetReadDeadline(time.Now().Add(joinTimeout))
-	ws.SetPongHandler(func(string) error {
-		if r.session != nil { // a pong does not buy time to join
-			r.conn.heard()
+	ws.SetPongHandler(func(payload string) error {
+		if r.session == nil { // a pong does not buy time to join
+			return nil
+		}
+		r.conn.heard()
+		if seq, err := strconv.ParseUint(payload, 10, 64); err == nil && r.session.holds(r.conn) {
+			r.session.acknowledge(seq)
 		}
 		return nil
 	})
@@ -83,7 +87,7 @@ func (r *reader) read() Reason {
 		case errors.Is(err, errUnknownType) && r.session != nil:
 			r.tell(CodeUnknownType, "This server does not know that type of message.")
 		case errors.Is(err, errUnknownType):
-			return r.fail(badRequest("the first message must be join"))
+			return r.fail(badRequest("the first message must be join or resume"))
 		case err != nil:
 			return r.fail(badRequest(err.Error()))
 		default:
@@ -99,22 +103,30 @@ func (r *reader) read() Reason {
 
 // handle acts on one message and reports whether the socket's time is over.
 func (r *reader) handle(in Inbound) (reason Reason, done bool) {
-	if (in.Type == TypeJoin) == (r.session != nil) {
-		if r.session != nil {
-			return r.fail(badRequest("this socket has joined already")), true
-		}
-		return r.fail(badRequest("the first message must be join")), true
+	first := in.Type == TypeJoin || in.Type == TypeResume
+	switch {
+	case r.session == nil && !first:
+		return r.fail(badRequest("the first message must be join or resume")), true
+	case r.session == nil && in.Type == TypeJoin:
+		return ReasonError, !r.join(in)
+	case r.session == nil:
+		return ReasonError, !r.resume(in)
+	}
+	r.session.acting.Lock()
+	defer r.session.acting.Unlock()
+	if !r.session.holds(r.conn) { // another socket has taken over
+		return ReasonLost, true
 	}
 	switch in.Type {
-	case TypeJoin:
-		return ReasonError, !r.join(in)
+	case TypeJoin, TypeResume:
+		return r.fail(badRequest("this socket has joined already")), true
 	case TypeSignal:
 		r.signal(in)
 	case TypeICE:
 		ice := r.server.opts.ICEServers(r.session.id)
 		r.session.send(Outbound{Type: TypeICE, ICE: &ice})
 	case TypePing:
-		r.conn.enqueue(encode(Outbound{Type: TypePong}))
+		r.conn.enqueue(encode(Outbound{Type: TypePong}), 0)
 	case TypeLeave:
 		return ReasonLeft, true
 	}
@@ -123,36 +135,26 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 
 // join seats the socket's member and tells it, then everyone else in the room.
 func (r *reader) join(in Inbound) bool {
-	s := newSession(in.Name, r.conn, &r.server.stats.slow)
-	ice := r.server.opts.ICEServers(s.id)
+	m := r.server.newSession(newID(), in.Name, r.conn)
+	ice := r.server.opts.ICEServers(m.id)
 	var refused *refusal
 	if r.server.isClosed() {
-		refused = &refusal{CodeUnavailable, "The server is restarting.", ActionRejoin, websocket.CloseServiceRestart}
+		refused = restarting()
 	} else {
-		refused = r.server.registry.join(in.Room, s, func(rm *room) {
-			others := rm.others(s)
-			members := make([]Member, len(others))
-			for i, o := range others {
-				members[i] = view(s, o)
-			}
-			s.send(Outbound{
-				Type: TypeJoined, Self: &Self{ID: s.id, Name: s.name},
-				Room: &RoomInfo{Name: rm.name, Capacity: rm.capacity}, Members: &members, ICE: &ice,
-				Limits: &Limits{MessageBytes: MaxMessageBytes, QueueMessages: queueMessages, QueueBytes: queueBytes},
+		refused = r.server.registry.join(in.Room, m, func(rm *room) {
+			m.send(Outbound{
+				Type: TypeJoined, Self: &Self{ID: m.id, Name: m.name}, Session: m.issue(r.server.sealer, r.server.grace),
+				Room: &RoomInfo{Name: rm.name, Capacity: rm.capacity}, Members: rm.views(m), ICE: &ice, Limits: limits(),
 			})
-			for _, o := range others {
-				seen := view(o, s)
-				o.send(Outbound{Type: TypeMember, Event: EventJoined, Member: &seen})
-			}
-			r.room = rm
+			rm.tell(m, EventJoined, "")
 		})
 	}
 	if refused != nil {
 		r.fail(*refused)
 		return false
 	}
-	r.session, r.since = s, time.Now()
-	r.log = r.log.With("member", s.id)
+	r.session, r.since = m, time.Now()
+	r.log = r.log.With("member", m.id)
 	r.server.joinedOrGone()
 	r.server.stats.joins.Add(1)
 	r.log.Info("member joined")
@@ -161,9 +163,10 @@ func (r *reader) join(in Inbound) bool {
 
 // signal passes a signal on, unread, to a member of the same room.
 func (r *reader) signal(in Inbound) {
-	r.room.mu.Lock()
-	to := r.room.find(in.To)
-	r.room.mu.Unlock()
+	rm := r.session.room
+	rm.mu.Lock()
+	to := rm.find(in.To)
+	rm.mu.Unlock()
 	if to == nil || to == r.session {
 		r.tell(CodeMemberNotFound, "That member is not in this room.")
 		return
@@ -172,20 +175,13 @@ func (r *reader) signal(in Inbound) {
 	to.send(Outbound{Type: TypeSignal, From: r.session.id, Description: in.Description, Candidates: in.Candidates})
 }
 
-// leave gives the seat back and tells the others, unless all are being sent away.
-func (r *reader) leave(reason Reason) {
-	s := r.session
-	r.server.registry.leave(r.room, s, func() {
-		if r.server.isDraining() {
-			return
-		}
-		for _, o := range r.room.members {
-			seen := view(o, s)
-			o.send(Outbound{Type: TypeMember, Event: EventLeft, Member: &seen, Reason: reason})
-		}
-	})
-	r.server.left.tell(s.id, reason)
-	r.log.Info("member left", "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond).String())
+// part ends the socket's time in the room.
+func (r *reader) part(reason Reason) {
+	word := "member lost its socket"
+	if r.server.part(r.session, r.conn, reason) {
+		word = "member left"
+	}
+	r.log.Info(word, "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond).String())
 }
 
 // tell sends an error that leaves the socket open.
@@ -198,10 +194,10 @@ func (r *reader) tell(code Code, message string) {
 func (r *reader) fail(why refusal) Reason {
 	r.server.stats.refused[why.code].Add(1)
 	out := Outbound{Type: TypeError, Code: why.code, Message: why.message, Action: why.action}
-	if r.session != nil {
+	if r.session != nil && r.session.holds(r.conn) {
 		r.session.send(out)
 	} else {
-		r.conn.enqueue(encode(out))
+		r.conn.enqueue(encode(out), 0)
 	}
 	r.code, r.text = why.close, string(why.code)
 	r.log.Debug("socket refused", "reason", why.code)

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 )
@@ -22,8 +23,21 @@ func (r *room) add(s *session) bool {
 		return false
 	}
 	r.arrived++
-	s.order = r.arrived
+	s.order, s.room = r.arrived, r
 	r.members = append(r.members, s)
+	return true
+}
+
+// restore gives s, whose order is known, its place in the room again, or reports false
+// when it is full, or the order is another's.
+func (r *room) restore(s *session) bool {
+	at, taken := slices.BinarySearchFunc(r.members, s.order, func(o *session, order uint64) int { return cmp.Compare(o.order, order) })
+	if len(r.members) >= r.capacity || taken {
+		return false
+	}
+	r.arrived = max(r.arrived, s.order)
+	s.room = r
+	r.members = slices.Insert(r.members, at, s)
 	return true
 }
 
@@ -54,5 +68,23 @@ func (r *room) others(s *session) []*session {
 
 // view is how viewer sees s: the one who came later is polite.
 func view(viewer, s *session) Member {
-	return Member{ID: s.id, Name: s.name, Polite: s.order > viewer.order}
+	return Member{ID: s.id, Name: s.name, Polite: s.order > viewer.order, Away: s.away()}
+}
+
+// views is how viewer sees everyone else.
+func (r *room) views(viewer *session) *[]Member {
+	others := r.others(viewer)
+	members := make([]Member, len(others))
+	for i, o := range others {
+		members[i] = view(viewer, o)
+	}
+	return &members
+}
+
+// tell tells everyone else what happened to s.
+func (r *room) tell(s *session, event Event, reason Reason) {
+	for _, o := range r.others(s) {
+		seen := view(o, s)
+		o.send(Outbound{Type: TypeMember, Event: event, Member: &seen, Reason: reason})
+	}
 }

@@ -33,6 +33,9 @@ type Options struct {
 	Left func(memberID string)
 	// Origins decides which web pages may open a socket.
 	Origins Origins
+	// SessionKey seals the keys that sessions are resumed with, KeySize bytes: with
+	// the same one, the next process lets those of this one in. Nil: a random one.
+	SessionKey []byte
 	// Log receives one line for each member who comes or goes. Nil: slog.Default().
 	Log *slog.Logger
 }
@@ -43,10 +46,13 @@ type Server struct {
 	upgrader websocket.Upgrader
 	origins  atomic.Pointer[Origins]
 	registry *registry
-	left     *departures
+	sealer   sealer
+	grace    time.Duration // that a seat outlives its socket
 	stats    *counters
+	replayed atomic.Int64 // bytes kept for resumes
 
 	readers sync.WaitGroup // one for each socket
+	graces  sync.WaitGroup // one for each session that is away
 
 	mu       sync.Mutex // guards what follows; comes before no other lock
 	conns    map[*conn]bool
@@ -66,7 +72,8 @@ func New(cfg config.Signaling, opts Options) *Server {
 	s := &Server{
 		opts:     opts,
 		registry: newRegistry(cfg),
-		left:     newDepartures(opts.Left, cfg.Grace.Std(), cfg.MaxMembers),
+		sealer:   newSealer(opts.SessionKey),
+		grace:    cfg.Grace.Std(),
 		stats:    newCounters(),
 		conns:    make(map[*conn]bool),
 		upgrader: websocket.Upgrader{
@@ -123,12 +130,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr)}).run()
 }
 
-// admit counts a socket that is about to be upgraded, unless there are too many
-// or nobody is let in any more.
+// admit counts a socket that is about to be upgraded, unless there are too many or the
+// server ends. One that drains lets in who resumes.
 func (s *Server) admit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.unjoined >= maxUnjoined {
+	if s.draining || s.unjoined >= maxUnjoined {
 		s.stats.crowded.Add(1)
 		return false
 	}
@@ -159,7 +166,8 @@ func (s *Server) forget(c *conn) {
 	delete(s.conns, c)
 }
 
-// Drain lets nobody in from now on. Those who are in a room stay, and may go on talking.
+// Drain lets nobody join from now on. Those who are in a room stay, may go on talking, and
+// may resume.
 func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +178,6 @@ func (s *Server) Drain() {
 // 1012. It returns when the last is gone, or with ctx's error after cutting those
 // that are left.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.left.stop() // before the first loses its socket
 	s.mu.Lock()
 	s.closed, s.draining = true, true
 	for c := range s.conns {
@@ -183,6 +190,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer close(done)
 		s.readers.Wait()
 	}()
+	defer s.forgetAway()
 	select {
 	case <-done:
 		return nil
@@ -213,6 +221,6 @@ func (s *Server) isDraining() bool {
 // goAway tells a client when to come back. The times are spread, so that not all do at once.
 func goAway(c *conn) {
 	in := 300*time.Millisecond + rand.N(time.Second)
-	c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}))
+	c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}), 0)
 	c.close(websocket.CloseServiceRestart, "the server is restarting")
 }

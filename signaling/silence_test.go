@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/duetcall/duet/config"
 )
 
 // pipes is a listener whose connections are made in memory, so that synctest's clock
@@ -46,17 +48,34 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 func inMemory(t *testing.T) (*websocket.Conn, func()) {
 	t.Helper()
 	listener := newPipes()
-	s := New(testLimits, Options{Log: slog.New(slog.DiscardHandler)})
-	web := &http.Server{Handler: s}
-	done := make(chan error, 1)
-	go func() { done <- web.Serve(listener) }()
+	_, stop := serveInMemory(t, listener, testLimits, Options{})
+	ws := dialInMemory(t, listener).ws
+	return ws, func() {
+		_ = ws.Close()
+		stop()
+	}
+}
+
+// dialInMemory opens a socket to the server behind the pipes.
+func dialInMemory(t *testing.T, listener *pipes) *client {
+	t.Helper()
 	dialer := websocket.Dialer{Subprotocols: []string{Protocol}, NetDialContext: listener.dial}
 	ws, _, err := dialer.Dial("ws://duet/v1/ws", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ws, func() {
-		_ = ws.Close()
+	return &client{t: t, ws: ws}
+}
+
+// serveInMemory serves a Server on pipes until stop is called.
+func serveInMemory(t *testing.T, listener *pipes, limits config.Signaling, opts Options) (s *Server, stop func()) {
+	t.Helper()
+	opts.Log = slog.New(slog.DiscardHandler)
+	s = New(limits, opts)
+	web := &http.Server{Handler: s}
+	done := make(chan error, 1)
+	go func() { done <- web.Serve(listener) }()
+	return s, func() {
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}

@@ -11,6 +11,14 @@ type Stats struct {
 	Signals     uint64 // signals passed on
 	SlowReaders uint64 // sockets closed because their queue was full
 
+	Away        int64  // members without a socket, now
+	Resumes     uint64 // sockets that took a session over
+	Restored    uint64 // of these, sessions that this process had not seen before
+	LostResumes uint64 // of these, those that had missed more than was kept
+	ForgedKeys  uint64 // resumes with a key that this server has not made
+	UsedKeys    uint64 // resumes with a key that was good once
+	ReplayBytes int64  // kept for resumes, now
+
 	Refused map[Code]uint64 // errors sent, by code
 	Origins uint64          // upgrades refused for their origin
 	Crowded uint64          // upgrades refused because too many sockets had not joined yet
@@ -20,12 +28,15 @@ type Stats struct {
 type counters struct {
 	joins, messages, signals, slow, origins, crowded atomic.Uint64
 
+	resumes, restored, lostResumes, forgedKeys, usedKeys atomic.Uint64
+	away                                                 atomic.Int64
+
 	refused map[Code]*atomic.Uint64 // every code, made once
 }
 
 func newCounters() *counters {
 	c := &counters{refused: make(map[Code]*atomic.Uint64)}
-	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeCapacity, CodeUnavailable, CodeInternal} {
+	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeSessionExpired, CodeCapacity, CodeUnavailable, CodeInternal} {
 		c.refused[code] = new(atomic.Uint64)
 	}
 	return c
@@ -45,6 +56,9 @@ func (s *Server) Stats() Stats {
 		Sockets: int64(sockets), Rooms: int64(rooms), Members: int64(members),
 		Joins: s.stats.joins.Load(), Messages: s.stats.messages.Load(), Signals: s.stats.signals.Load(),
 		SlowReaders: s.stats.slow.Load(), Refused: refused,
-		Origins: s.stats.origins.Load(), Crowded: s.stats.crowded.Load(),
+		Away: s.stats.away.Load(), Resumes: s.stats.resumes.Load(), Restored: s.stats.restored.Load(),
+		LostResumes: s.stats.lostResumes.Load(), ForgedKeys: s.stats.forgedKeys.Load(), UsedKeys: s.stats.usedKeys.Load(),
+		ReplayBytes: s.replayed.Load(),
+		Origins:     s.stats.origins.Load(), Crowded: s.stats.crowded.Load(),
 	}
 }

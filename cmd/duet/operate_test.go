@@ -386,9 +386,8 @@ func TestADrainEndsWithTheLastAllocation(t *testing.T) {
 	d.signal(syscall.SIGUSR1)
 	d.says("draining: no new allocations", 1)
 	d.refused("ann", "pass", "508")
-	_, resp, err := (&websocket.Dialer{Subprotocols: []string{signaling.Protocol}}).Dial("ws://"+d.http+"/v1/ws", nil)
-	if err == nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("a newcomer got %v, want 503", err)
+	if _, refused := d.join("tea"); refused.Code != signaling.CodeUnavailable {
+		t.Errorf("a newcomer got %+v, want unavailable", refused)
 	}
 	// Where to go instead may still be told.
 	d.write(d.settings(annAndBob + "\nalternate_server = [\"192.0.2.7:3478\"]"))
