@@ -187,6 +187,9 @@ type Outbound struct {
 	Lost     *bool `json:"lost,omitempty"`
 	Restored bool  `json:"restored,omitempty"`
 
+	// resumed, pong: how many of the session's signals have been heard.
+	Heard *uint64 `json:"heard,omitempty"`
+
 	// resync
 	With    string `json:"with,omitempty"`
 	Offerer string `json:"offerer,omitempty"`

@@ -121,12 +121,13 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	case TypeJoin, TypeResume:
 		return r.fail(badRequest("this socket has joined already")), true
 	case TypeSignal:
+		r.session.heard++
 		r.signal(in)
 	case TypeICE:
 		ice := r.server.opts.ICEServers(r.session.id)
 		r.session.send(Outbound{Type: TypeICE, ICE: &ice})
 	case TypePing:
-		r.conn.enqueue(encode(Outbound{Type: TypePong}), 0)
+		r.conn.enqueue(encode(Outbound{Type: TypePong, Heard: &r.session.heard}), 0)
 	case TypeLeave:
 		return ReasonLeft, true
 	}

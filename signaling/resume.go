@@ -79,8 +79,12 @@ func (s *Server) attach(m *session, t ticket, in Inbound, c *conn, ice ICE) bool
 		missed = nil
 		m.replay.clear()
 	}
+	heard := &m.heard
+	if m.restored {
+		heard = nil // nobody knows
+	}
 	c.prime(encode(Outbound{
-		Type: TypeResumed, Seq: m.replay.last - uint64(len(missed)), Lost: &lost, Restored: m.restored,
+		Type: TypeResumed, Heard: heard, Seq: m.replay.last - uint64(len(missed)), Lost: &lost, Restored: m.restored,
 		Self: &Self{ID: m.id, Name: m.name}, Session: m.issue(s.sealer, s.grace),
 		Room: &RoomInfo{Name: rm.name, Capacity: rm.capacity}, Members: members, ICE: &ice, Limits: limits(),
 	}), missed, m.replay.last)

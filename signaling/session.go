@@ -22,6 +22,7 @@ type session struct {
 	// changes: nothing that an old socket brought takes effect after a new one took
 	// over. It comes before the registry's lock.
 	acting sync.Mutex
+	heard  uint64 // signals of the member's that took effect
 
 	mu     sync.Mutex // guards what follows, and keeps replay and queue in the same order
 	replay replay

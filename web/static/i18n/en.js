@@ -153,6 +153,8 @@ export default {
 
   'say.joined': '{name} joined.',
   'say.left': '{name} left.',
+  'say.away': '{name} has lost the connection.',
+  'say.back': '{name} is back.',
   'say.chat': '{name}: {text}',
   'say.muted': 'Microphone muted.',
   'say.unmuted': 'Microphone on.',

@@ -154,6 +154,8 @@ const zh = {
 
   'say.joined': '{name} 加入了。',
   'say.left': '{name} 离开了。',
+  'say.away': '{name} 的连接断开了。',
+  'say.back': '{name} 回来了。',
   'say.chat': '{name}：{text}',
   'say.muted': '麦克风已静音。',
   'say.unmuted': '麦克风已打开。',

@@ -26,7 +26,7 @@ export { describePath, lossPercent } from './stats.js';
 
 /**
  * @import { ChatMessage, Devices } from './chat.js'
- * @import { Joined, Member, MemberEvent } from './message.js'
+ * @import { Joined, Member, MemberEvent, Resumed } from './message.js'
  * @import { Kind, PeerState, Tracks } from './peer.js'
  * @import { Interruption, SignalingError, SignalingOptions } from './signaling.js'
  * @import { Path } from './stats.js'
@@ -87,6 +87,10 @@ export class Call extends Emitter {
   #statsTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #bridgeTimer;
+  /** @type {Set<string>} Ids of members who may have gone while nobody could tell us. */
+  #missing = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #missingTimer;
 
   /** @param {CallOptions} options */
   constructor(options) {
@@ -159,7 +163,7 @@ export class Call extends Emitter {
     if (message) this.emit('chat', { ...message, member: null });
   }
 
-  /** retryNow reconnects without waiting: the network is back. */
+  /** retryNow reconnects without waiting, or finds out whether it must: the network has changed. */
   retryNow() {
     this.#signaling.retryNow();
   }
@@ -173,6 +177,8 @@ export class Call extends Emitter {
     const signaling = this.#signaling;
     const owned = { signal: this.#life.signal };
     signaling.addEventListener('joined', ({ detail }) => this.#enter(detail), owned);
+    signaling.addEventListener('resumed', ({ detail }) => this.#resume(detail), owned);
+    signaling.addEventListener('resync', ({ detail }) => this.#lines.get(detail.with)?.peer.resync(), owned);
     signaling.addEventListener('member', ({ detail }) => this.#memberChanged(detail), owned);
     signaling.addEventListener('signal', ({ detail }) => this.#lines.get(detail.from)?.peer.receive(detail), owned);
     signaling.addEventListener(
@@ -230,12 +236,41 @@ export class Call extends Emitter {
     this.#update();
   }
 
+  /**
+   * The same room after a lost socket: who is there is the same, and so is the call. A
+   * server that was restarted knows only who has come back; the rest may still do so.
+   *
+   * @param {Resumed} resumed
+   */
+  #resume({ members, ice, lost, restored, session }) {
+    this.#online = true;
+    if (this.#joined) this.#joined.ice = ice;
+    for (const { peer } of this.#everyLine()) peer.setIceServers(ice.servers);
+    for (const member of members) if (!this.#lines.has(member.id)) this.#connect(member);
+    const present = new Set(members.map(({ id }) => id));
+    if (lost) this.#missing = new Set([...this.#lines.keys()].filter((id) => !present.has(id)));
+    clearTimeout(this.#missingTimer);
+    this.#missingTimer = setTimeout(() => this.#giveUp(), restored && session ? session.grace * 1000 : 0);
+    for (const { peer } of this.#lines.values()) peer.heal();
+    this.#update();
+  }
+
+  /** Ends the lines to members who have gone while nobody could tell us. */
+  #giveUp() {
+    for (const id of this.#missing) {
+      const member = this.#lines.get(id)?.peer.member;
+      if (member) this.#memberChanged({ type: 'member', seq: 0, event: 'left', member, reason: 'lost' });
+    }
+    this.#missing.clear();
+  }
+
   /** @param {MemberEvent} change */
   #memberChanged(change) {
     const { event, member, reason } = change;
-    if (event === 'joined') {
+    this.#missing.delete(member.id);
+    if (event === 'joined' || (event === 'back' && !this.#lines.has(member.id))) {
       this.#connect(member);
-    } else {
+    } else if (event === 'left') {
       const line = this.#lines.get(member.id);
       this.#lines.delete(member.id);
       this.#lastLeft = { member, reason };
@@ -352,6 +387,7 @@ export class Call extends Emitter {
     for (const line of this.#everyLine()) this.#hangUp(line);
     this.#lines.clear();
     clearTimeout(this.#bridgeTimer);
+    clearTimeout(this.#missingTimer);
     this.#chat.close();
     this.#life.abort();
     this.#signaling.leave();

@@ -5,14 +5,21 @@
 export const protocol = 'duet.v1';
 
 /**
- * @typedef {{id: string, name: string, polite: boolean}} Member
+ * @typedef {{id: string, name: string, polite: boolean, away?: boolean}} Member
  *   Another member of the room. polite is that member's role; ours is the opposite.
+ *   away: its socket is lost, and its seat is kept for a while.
+ * @typedef {{id: string, key: string, grace: number}} SessionInfo
+ *   What resumes a session: the key is good once. grace: seconds that the seat is kept.
  * @typedef {{servers: RTCIceServer[], expires?: string}} Ice
  * @typedef {{
  *   type: 'joined', seq: number, self: {id: string, name: string},
- *   room: {name: string, capacity: number}, members: Member[], ice: Ice,
+ *   room: {name: string, capacity: number}, members: Member[], ice: Ice, session?: SessionInfo,
  * }} Joined
- * @typedef {{type: 'member', seq: number, event: 'joined' | 'left', member: Member, reason: string}} MemberEvent
+ * @typedef {Omit<Joined, 'type'> & {type: 'resumed', lost: boolean, restored: boolean, heard?: number}} Resumed
+ *   seq is that of the last message before those that follow. heard: how many of our signals
+ *   arrived, if that is known.
+ * @typedef {{type: 'resync', seq: number, with: string, offerer: string}} Resync
+ * @typedef {{type: 'member', seq: number, event: 'joined' | 'left' | 'away' | 'back', member: Member, reason: string}} MemberEvent
  * @typedef {RTCIceCandidateInit | null} Candidate  null: this side's candidates end here.
  * @typedef {{description?: RTCSessionDescriptionInit, candidates?: Candidate[]}} SignalContent
  * @typedef {{type: 'signal', seq: number, from: string} & SignalContent} Signal
@@ -20,8 +27,9 @@ export const protocol = 'duet.v1';
  * @typedef {{type: 'goaway', reason: string, reconnectInMs: number}} Goaway
  * @typedef {'stop' | 'rejoin' | 'retry'} Action
  * @typedef {{type: 'error', code: string, message: string, action: Action, retryAfterMs: number}} Failure
- * @typedef {Joined | MemberEvent | Signal | IceMessage | Goaway | Failure | {type: 'ping'} | {type: 'pong'}} Incoming
+ * @typedef {Joined | Resumed | Resync | MemberEvent | Signal | IceMessage | Goaway | Failure | {type: 'ping'} | {type: 'pong', heard?: number}} Incoming
  * @typedef {{type: 'join', room: string, name: string}
+ *   | {type: 'resume', session: string, key: string, seq: number, attempt: string}
  *   | ({type: 'signal', to: string} & SignalContent)
  *   | {type: 'ice'} | {type: 'ping'} | {type: 'pong'} | {type: 'leave'}} Outgoing
  * @typedef {Record<string, unknown>} Fields
@@ -64,10 +72,17 @@ function read(fields) {
   switch (fields.type) {
     case 'joined':
       return joined(fields, seq);
+    case 'resumed': {
+      const entered = joined(fields, seq);
+      const { lost, restored } = fields;
+      return entered?.session ? { ...entered, type: 'resumed', lost: lost === true, restored: restored === true, ...heard(fields) } : null;
+    }
+    case 'resync':
+      return { type: 'resync', seq, with: string(fields.with), offerer: string(fields.offerer) };
     case 'member': {
       const member = readMember(fields.member);
       const event = fields.event;
-      if (!member || (event !== 'joined' && event !== 'left')) return null;
+      if (!member || (event !== 'joined' && event !== 'left' && event !== 'away' && event !== 'back')) return null;
       return { type: 'member', seq, event, member, reason: string(fields.reason) };
     }
     case 'signal': {
@@ -89,8 +104,9 @@ function read(fields) {
         retryAfterMs: number(fields.retry_after_ms),
       };
     case 'ping':
+      return { type: 'ping' };
     case 'pong':
-      return { type: fields.type };
+      return { type: 'pong', ...heard(fields) };
     default:
       return null;
   }
@@ -112,8 +128,18 @@ function joined(fields, seq) {
     room: { name: string(room.name), capacity: number(room.capacity) },
     members: members.map(readMember).filter((member) => member !== null),
     ice,
+    ...session(fields),
   };
 }
+
+/** @param {Fields} fields @returns {{session?: SessionInfo}} */
+function session({ session: info }) {
+  if (!isObject(info) || typeof info.id !== 'string' || typeof info.key !== 'string') return {};
+  return { session: { id: info.id, key: info.key, grace: number(info.grace) } };
+}
+
+/** @param {Fields} fields @returns {{heard?: number}} */
+const heard = (fields) => (typeof fields.heard === 'number' ? { heard: fields.heard } : {});
 
 /**
  * @param {unknown} value
@@ -121,7 +147,8 @@ function joined(fields, seq) {
  */
 function readMember(value) {
   if (!isObject(value) || typeof value.id !== 'string' || typeof value.polite !== 'boolean') return null;
-  return { id: value.id, name: string(value.name), polite: value.polite };
+  const member = { id: value.id, name: string(value.name), polite: value.polite };
+  return value.away === true ? { ...member, away: true } : member;
 }
 
 /**

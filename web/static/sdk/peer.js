@@ -134,6 +134,22 @@ export class Peer extends Emitter {
     });
   }
 
+  /**
+   * resync begins the negotiation anew after signals were lost: the impolite side
+   * offers, and both take back what nobody has heard.
+   */
+  resync() {
+    this.#enqueue(async () => {
+      if (this.#connection.signalingState === 'have-local-offer') await this.#connection.setLocalDescription({ type: 'rollback' });
+    });
+    if (!this.#polite) this.restart();
+  }
+
+  /** heal restarts ICE where the media has stopped, once signaling is back. */
+  heal() {
+    if (!this.#polite && this.#state === 'interrupted') this.restart();
+  }
+
   /** @param {RTCIceServer[]} iceServers  used from the next restart on */
   setIceServers(iceServers) {
     if (this.#closed) return;

@@ -1,14 +1,16 @@
 // One member's way to the server: a WebSocket that joins, pings and comes back.
 //
-// A lost socket is replaced by a new one with a fresh `join`, which makes a new
-// member: `joined` is emitted again, with another id. Media does not pass here
-// and goes on meanwhile.
+// A lost socket is replaced by a new one, which resumes the session: nothing was missed,
+// or `resumed` and `resync` say what to do about it. Where the session is over, the new
+// socket joins, which makes a new member: `joined` is emitted again, with another id.
+// Media does not pass here and goes on meanwhile.
 
 import { Emitter } from './events.js';
 import { decode, encode, protocol } from './message.js';
+import { Session } from './session.js';
 
 /**
- * @import { Failure, Ice, Joined, MemberEvent, Outgoing, Signal } from './message.js'
+ * @import { Failure, Ice, Joined, MemberEvent, Outgoing, Resumed, Resync, Signal } from './message.js'
  *
  * @typedef {{
  *   url: string | URL, room: string, name?: string, signal?: AbortSignal,
@@ -21,6 +23,10 @@ import { decode, encode, protocol } from './message.js';
 export const reconnectDelays = [0, 300, 1200, 2700, 4800, 7000];
 
 const pingEveryMs = 15_000;
+/** After so many signals we ask how many were heard. */
+const askEvery = 64;
+/** How long a socket may take to prove that it lives when the network has changed. */
+const proveWithinMs = 3_000;
 const pongWithinMs = 10_000;
 const openWithinMs = 10_000;
 const iceWithinMs = 3_000;
@@ -45,7 +51,7 @@ export class SignalingError extends Error {
 
 /**
  * @extends {Emitter<{
- *   joined: Joined, member: MemberEvent, signal: Signal, ice: Ice, failure: Failure,
+ *   joined: Joined, resumed: Resumed, resync: Resync, member: MemberEvent, signal: Signal, ice: Ice, failure: Failure,
  *   interrupted: Interruption, ended: SignalingError,
  * }>}
  */
@@ -61,6 +67,8 @@ export class Signaling extends Emitter {
   #joining = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** @type {Session | null} */
+  #session = null;
   /** @type {Failure | null} */
   #failure = null;
   #goawayMs = -1;
@@ -97,14 +105,19 @@ export class Signaling extends Emitter {
   }
 
   /**
-   * send returns false when the message could not be sent: there is no socket
-   * in the room. What was meant for the old membership means nothing to the next.
+   * send returns false when the message will not arrive: we are not in the room. A
+   * signal waits while the socket is lost, and is sent again if it may have been lost
+   * with it. What was meant for an old membership means nothing to the next.
    *
    * @param {Outgoing} message
    */
   send(message) {
-    if (!this.#joined || this.#socket?.readyState !== 1) return false;
-    this.#socket.send(encode(message));
+    const frame = encode(message);
+    const kept = message.type === 'signal' && this.#session?.keep(frame);
+    if (message.type === 'signal' && this.#session && !kept) return false;
+    if (!this.#joined || this.#socket?.readyState !== 1) return kept === true;
+    this.#socket.send(frame);
+    if (kept && (this.#session?.waiting ?? 0) % askEvery === 0) this.#socket.send(encode({ type: 'ping' }));
     return true;
   }
 
@@ -128,10 +141,14 @@ export class Signaling extends Emitter {
     });
   }
 
-  /** retryNow ends the wait before the next attempt: the network is back. */
+  /**
+   * retryNow ends the wait before the next attempt: the network is back, or another one.
+   * A socket that is open has 3 s to prove that it lives.
+   */
   retryNow() {
-    if (this.#ended || this.#socket || !this.#joining) return;
-    this.#open();
+    if (this.#ended || !this.#joining) return;
+    if (!this.#socket) return this.#open();
+    if (this.#joined) this.#prove(proveWithinMs);
   }
 
   /** leave ends the membership and everything that runs here. */
@@ -158,7 +175,7 @@ export class Signaling extends Emitter {
       socket.addEventListener(type, (event) => signal.aborted || listener(event));
     on('open', () => {
       const { room, name = '' } = this.#options;
-      socket.send(encode({ type: 'join', room, name }));
+      socket.send(encode(this.#session?.resume ?? { type: 'join', room, name }));
     });
     on('message', (event) => this.#receive(/** @type {MessageEvent} */ (event).data));
     on('close', (event) => this.#lost(/** @type {CloseEvent} */ (event).code));
@@ -172,12 +189,19 @@ export class Signaling extends Emitter {
     const message = decode(frame);
     switch (message?.type) {
       case 'joined':
-        this.#joined = this.#everJoined = true;
-        this.#attempt = 0;
-        this.#interruptedAt = 0;
-        this.#ping();
+        this.#session = message.session ? new Session(message.session, message.seq) : null;
+        this.#entered();
         this.emit('joined', message);
         return this.#joining?.resolve(message);
+      case 'resumed':
+        this.#entered();
+        for (const unheard of this.#session?.resumed(message) ?? []) this.#socket?.send(unheard);
+        return this.emit('resumed', message);
+    }
+    if (message && 'seq' in message && this.#session?.sees(message.seq) === false) return;
+    switch (message?.type) {
+      case 'resync':
+        return this.emit('resync', message);
       case 'member':
         return this.emit('member', message);
       case 'signal':
@@ -186,6 +210,8 @@ export class Signaling extends Emitter {
         return this.emit('ice', message.ice);
       case 'ping':
         return void this.send({ type: 'pong' });
+      case 'pong':
+        return this.#session?.hears(message.heard);
       case 'goaway':
         this.#goawayMs = message.reconnectInMs;
         return;
@@ -195,18 +221,31 @@ export class Signaling extends Emitter {
     }
   }
 
+  #entered() {
+    this.#joined = this.#everJoined = true;
+    this.#attempt = 0;
+    this.#interruptedAt = 0;
+    this.#ping();
+  }
+
   /** A ping after 15 s of silence; 10 s later the socket is given up. */
   #ping() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.send({ type: 'ping' });
-      this.#timer = setTimeout(() => this.#lost(0), pongWithinMs);
-    }, pingEveryMs);
+    this.#timer = setTimeout(() => this.#prove(pongWithinMs), pingEveryMs);
+  }
+
+  /** @param {number} withinMs  until anything must have come, or the socket is given up */
+  #prove(withinMs) {
+    clearTimeout(this.#timer);
+    this.send({ type: 'ping' });
+    this.#timer = setTimeout(() => this.#lost(0), withinMs);
   }
 
   /** @param {number} close  the close code, 0 where we gave the socket up */
   #lost(close) {
     const failure = this.#failure;
+    // A server that is full or about to end has not looked at our key.
+    if (failure && failure.code !== 'unavailable' && failure.code !== 'capacity') this.#session = null;
     this.#drop();
     const error = new SignalingError(failure?.code ?? (close === 1012 ? 'unavailable' : 'unreachable'), failure?.message ?? '', {
       action: failure?.action ?? 'rejoin',

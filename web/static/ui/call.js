@@ -119,8 +119,8 @@ function follow(call, { store, chat, media, signal }) {
   call.addEventListener(
     'member',
     ({ detail: { event, member } }) => {
-      if (event === 'joined' || call.members.length > 0) store.set({ names: names() });
-      say(t(event === 'joined' ? 'say.joined' : 'say.left', { name: member.name || t('call.someone.short') }));
+      if (event !== 'left' || call.members.length > 0) store.set({ names: names() });
+      say(t(`say.${event}`, { name: member.name || t('call.someone.short') }));
     },
     owned,
   );
@@ -152,9 +152,20 @@ function follow(call, { store, chat, media, signal }) {
   media.addEventListener('gone', ({ detail: { label } }) => toast(t('media.gone', { device: label })), owned);
   media.addEventListener('change', tellDevices, owned);
   tellDevices();
-  addEventListener('online', () => call.retryNow(), owned);
+  whenTheNetworkMayHaveChanged(() => call.retryNow(), signal);
   if (media.problem && media.track('audio')) toast(t('media.nocamera'));
   else if (media.problem && media.track('video')) toast(t('media.nomicrophone'));
+}
+
+/**
+ * @param {() => void} act
+ * @param {AbortSignal} signal
+ */
+function whenTheNetworkMayHaveChanged(act, signal) {
+  addEventListener('online', act, { signal });
+  addEventListener('pageshow', act, { signal });
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && act(), { signal });
+  /** @type {{connection?: EventTarget}} */ (navigator).connection?.addEventListener('change', act, { signal });
 }
 
 /**
