@@ -13,7 +13,7 @@ import (
 // fromClients are the examples that a member sends; the others a server sends.
 var fromClients = map[string]Type{
 	"join": TypeJoin, "signal-description": TypeSignal, "signal-candidates": TypeSignal,
-	"signal-end-of-candidates": TypeSignal, "ice-request": TypeICE, "leave": TypeLeave, "ping": TypePing,
+	"signal-end-of-candidates": TypeSignal, "ice-request": TypeICE, "leave": TypeLeave, "ping": TypePing, "resume": TypeResume,
 }
 
 func examples(t testing.TB) map[string][]byte {

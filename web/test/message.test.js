@@ -10,7 +10,7 @@ const folder = new URL('../../signaling/testdata/message/', import.meta.url);
 /** @param {string} name */
 const example = (name) => readFileSync(new URL(`${name}.json`, folder), 'utf8').trim();
 
-const fromClient = ['join', 'ice-request', 'leave', 'ping', 'pong', 'signal-candidates', 'signal-description', 'signal-end-of-candidates'];
+const fromClient = ['join', 'ice-request', 'leave', 'ping', 'pong', 'resume', 'signal-candidates', 'signal-description', 'signal-end-of-candidates'];
 
 test('every example that a server sends is understood', () => {
   const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
@@ -30,6 +30,8 @@ test('what the client writes is what the examples say', () => {
   assert.equal(encode({ type: 'ice' }), example('ice-request'));
   assert.equal(encode({ type: 'leave' }), example('leave'));
   assert.equal(encode({ type: 'ping' }), example('ping'));
+  const attempt = '6f1c1c52-5d4f-4f0e-9c0f-7d1f1a0a9a11';
+  assert.equal(encode({ type: 'resume', session: 'm_5cVn0yJ3Zt0', key: 'c2VhbGVk', seq: 12, attempt }), example('resume'));
   assert.equal(encode({ type: 'signal', to, description: { type: 'offer', sdp: 'v=0\r\n' } }), example('signal-description'));
   assert.equal(encode({ type: 'signal', to, candidates: [candidate] }), example('signal-candidates'));
   assert.equal(encode({ type: 'signal', to, candidates: [null] }), example('signal-end-of-candidates'));
@@ -46,6 +48,16 @@ test('joined carries the room, the others and the ICE servers', () => {
   assert.equal(joined.ice.expires, '2026-11-23T14:00:00Z');
 });
 
+test('resumed says what was missed, and what was heard', () => {
+  const resumed = decode(example('resumed'));
+  assert.ok(resumed?.type === 'resumed');
+  assert.deepEqual([resumed.seq, resumed.lost, resumed.restored, resumed.heard, resumed.session?.key], [12, false, false, 7, 'bmV4dA']);
+  assert.equal(resumed.members[0]?.away, true);
+  const restored = decode(example('resumed-restored'));
+  assert.ok(restored?.type === 'resumed');
+  assert.deepEqual([restored.lost, restored.restored, restored.heard], [true, true, undefined]);
+});
+
 test('an end of candidates stays among the candidates', () => {
   const message = decode(example('signal-from-candidates'));
   assert.ok(message?.type === 'signal');
@@ -59,11 +71,12 @@ const wrong = {
   'not an object': '[1]',
   null: 'null',
   'no type': '{}',
-  'an unknown type': '{"type":"resync"}',
+  'an unknown type': '{"type":"knock"}',
+  'resumed without a session': '{"type":"resumed","self":{"id":"a"},"room":{},"members":[],"ice":{"servers":[]}}',
   'joined without self': '{"type":"joined","room":{},"members":[],"ice":{"servers":[]}}',
   'joined without ice': '{"type":"joined","self":{"id":"a"},"room":{},"members":[]}',
   'a member without a role': '{"type":"member","event":"joined","member":{"id":"a"}}',
-  'an unknown event': '{"type":"member","event":"away","member":{"id":"a","polite":true}}',
+  'an unknown event': '{"type":"member","event":"asleep","member":{"id":"a","polite":true}}',
   'a signal from nobody': '{"type":"signal","candidates":[null]}',
   'a signal without content': '{"type":"signal","from":"a"}',
   'a description of another type': '{"type":"signal","from":"a","description":{"type":"pranswer","sdp":""}}',

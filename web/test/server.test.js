@@ -27,17 +27,17 @@ after(async () => {
  * @param {string} room
  * @param {string} name
  */
-function member(t, room, name) {
+function member(t, room, name, Socket = WebSocket) {
   const signaling = new Signaling({
     url: `ws://127.0.0.1:${port}/v1/ws`, room, name,
-    WebSocket: /** @type {typeof globalThis.WebSocket} */ (/** @type {unknown} */ (WebSocket)),
+    WebSocket: /** @type {typeof globalThis.WebSocket} */ (/** @type {unknown} */ (Socket)),
   });
   t.after(() => signaling.leave());
   return signaling;
 }
 
 /**
- * @template {'joined' | 'member' | 'signal' | 'ice'} K
+ * @template {'joined' | 'resumed' | 'interrupted' | 'member' | 'signal' | 'ice'} K
  * @param {Signaling} signaling
  * @param {K} type
  */
@@ -70,6 +70,46 @@ test('two meet, with opposite roles, and signal each other', async (t) => {
   bo.leave();
   const left = await leaves;
   assert.deepEqual([left.event, left.reason, left.member.id], ['left', 'left', seen.id]);
+});
+
+test('a member whose network fails is away, then back, and nothing is lost or said twice', async (t) => {
+  /** @type {WebSocket[]} */
+  const sockets = [];
+  class Watched extends WebSocket {
+    /** @param {ConstructorParameters<typeof WebSocket>} args */
+    constructor(...args) {
+      super(...args);
+      sockets.push(this);
+    }
+  }
+  const ann = member(t, 'cut', 'Ann', /** @type {typeof WebSocket} */ (Watched));
+  const bo = member(t, 'cut', 'Bo');
+  const { self } = await ann.connect();
+  const { self: other } = await bo.connect();
+  /** @type {string[]} */
+  const heard = [];
+  /** @type {string[]} */
+  const events = [];
+  ann.addEventListener('signal', ({ detail }) => heard.push(detail.candidates?.[0]?.candidate ?? ''));
+  bo.addEventListener('signal', ({ detail }) => events.push(detail.candidates?.[0]?.candidate ?? ''));
+  bo.addEventListener('member', ({ detail }) => events.push(detail.event));
+  for (let round = 0; round < 5; round++) {
+    const interrupted = next(ann, 'interrupted');
+    const resumed = next(ann, 'resumed');
+    bo.send({ type: 'signal', to: self.id, candidates: [{ candidate: `before ${round}` }] });
+    ann.send({ type: 'signal', to: other.id, candidates: [{ candidate: `mine ${round}` }] });
+    sockets.at(-1)?.terminate();
+    await interrupted;
+    ann.send({ type: 'signal', to: other.id, candidates: [{ candidate: `away ${round}` }] });
+    bo.send({ type: 'signal', to: self.id, candidates: [{ candidate: `during ${round}` }] });
+    assert.equal((await resumed).lost, false);
+  }
+  const rounds = [0, 1, 2, 3, 4];
+  const all = () => heard.length >= 10 && events.filter((event) => / \d/.test(event)).length >= 10;
+  while (!all()) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(heard, rounds.flatMap((n) => [`before ${n}`, `during ${n}`]));
+  assert.deepEqual(events.filter((event) => / \d/.test(event)), rounds.flatMap((n) => [`mine ${n}`, `away ${n}`]));
+  assert.ok(!events.includes('left') && !events.includes('joined'), String(events));
 });
 
 test('a third is told that the room is full', async (t) => {

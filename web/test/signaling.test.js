@@ -53,7 +53,7 @@ function client(t, port) {
 }
 
 /**
- * @template {'joined' | 'interrupted' | 'ended' | 'signal' | 'member' | 'ice'} K
+ * @template {'joined' | 'resumed' | 'resync' | 'interrupted' | 'ended' | 'signal' | 'member' | 'ice'} K
  * @param {Signaling} signaling
  * @param {K} type
  */
@@ -90,6 +90,103 @@ test('nothing is sent to a room that we are not in', async (t) => {
   await interrupted;
   assert.equal(signaling.send({ type: 'signal', to: 'm', candidates: [null] }), false);
   assert.ok(received.every((message) => message.includes('join')));
+});
+
+/** @param {Record<string, unknown>} fields */
+const entry = (fields) =>
+  JSON.stringify({ self: { id: 'm_1', name: 'Ann' }, room: { name: 'tea', capacity: 2 }, members: [], ice: { servers: [] }, ...fields });
+/** @param {string} key */
+const info = (key) => ({ id: 'm_1', key, grace: 45 });
+
+test('a lost socket is resumed: nothing is seen twice, and what was not heard is sent again', async (t) => {
+  const { port, sockets, received } = await server(t, (socket, message, nth) => {
+    if (message.type === 'join') socket.send(entry({ type: 'joined', seq: 1, session: info('first') }));
+    if (message.type !== 'resume') return;
+    assert.equal(nth, 2);
+    socket.send(entry({ type: 'resumed', seq: 2, lost: false, heard: 1, session: info('second') }));
+    for (const seq of [2, 3]) socket.send(JSON.stringify({ type: 'signal', seq, from: 'm_2', candidates: [{ candidate: String(seq) }] }));
+  });
+  const signaling = client(t, port);
+  /** @type {unknown[]} */
+  const seen = [];
+  signaling.addEventListener('signal', ({ detail }) => seen.push(detail.seq));
+  signaling.addEventListener('joined', () => seen.push('joined'));
+  await signaling.connect();
+  sockets[0]?.send('{"type":"signal","seq":2,"from":"m_2","candidates":[null]}');
+  await next(signaling, 'signal');
+  for (const candidate of ['a', 'b']) signaling.send({ type: 'signal', to: 'm_2', candidates: [{ candidate }] });
+  const interrupted = next(signaling, 'interrupted');
+  sockets[0]?.terminate();
+  await interrupted;
+  assert.equal(signaling.send({ type: 'signal', to: 'm_2', candidates: [{ candidate: 'c' }] }), true, 'it waits');
+  assert.equal(signaling.send({ type: 'ice' }), false, 'a question does not');
+  const missed = next(signaling, 'signal');
+  const resumed = await next(signaling, 'resumed');
+  assert.equal(resumed.lost, false);
+  await missed;
+  assert.deepEqual(seen, ['joined', 2, 3]);
+
+  const asked = JSON.parse(received.find((frame) => frame.includes('resume')) ?? '{}');
+  assert.deepEqual([asked.session, asked.key, asked.seq], ['m_1', 'first', 2]);
+  const sent = () => received.slice(received.findIndex((frame) => frame.includes('resume')) + 1).filter((frame) => frame.includes('signal'));
+  while (sent().length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(sent().map((frame) => JSON.parse(frame).candidates[0].candidate), ['b', 'c']);
+});
+
+test('the same resume is tried again with the same attempt, the next with another', async (t) => {
+  /** @type {{key: string, attempt: string}[]} */
+  const asked = [];
+  const { port, sockets } = await server(t, (socket, message, nth) => {
+    if (message.type === 'join') socket.send(entry({ type: 'joined', seq: 1, session: info('first') }));
+    if (message.type !== 'resume') return;
+    asked.push(/** @type {any} */ (message));
+    if (nth === 2) return socket.terminate(); // its answer is lost
+    socket.send(entry({ type: 'resumed', seq: 1, lost: false, heard: 0, session: info(`key ${nth}`) }));
+  });
+  const signaling = client(t, port);
+  await signaling.connect();
+  sockets[0]?.terminate();
+  await next(signaling, 'resumed');
+  sockets[2]?.terminate();
+  await next(signaling, 'resumed');
+  assert.deepEqual(asked.map(({ key }) => key), ['first', 'first', 'key 3']);
+  assert.equal(asked[0]?.attempt, asked[1]?.attempt);
+  assert.notEqual(asked[1]?.attempt, asked[2]?.attempt);
+});
+
+test('where the session is over, we join again, and what was meant for it is forgotten', async (t) => {
+  const { port, sockets, received } = await server(t, (socket, message, nth) => {
+    if (message.type === 'join') return socket.send(entry({ type: 'joined', seq: 1, session: info(`of ${nth}`), self: { id: `m_${nth}`, name: '' } }));
+    if (message.type !== 'resume') return;
+    socket.send('{"type":"error","code":"session_expired","message":"over","action":"rejoin"}');
+    socket.close(4410);
+  });
+  const signaling = client(t, port);
+  await signaling.connect();
+  sockets[0]?.terminate();
+  await next(signaling, 'interrupted');
+  signaling.send({ type: 'signal', to: 'm_2', candidates: [null] });
+  assert.equal((await next(signaling, 'joined')).self.id, 'm_3');
+  assert.equal(received.filter((frame) => frame.includes('signal')).length, 0);
+});
+
+test('a server that ends or is full keeps our session for later', async (t) => {
+  const { port, sockets } = await server(t, (socket, message, nth) => {
+    if (message.type === 'join') return socket.send(entry({ type: 'joined', seq: 1, session: info('first') }));
+    if (message.type !== 'resume') return;
+    if (nth === 2) {
+      socket.send('{"type":"error","code":"unavailable","message":"restarting","action":"rejoin"}');
+      return socket.close(1012);
+    }
+    socket.send(entry({ type: 'resumed', seq: 7, lost: true, restored: true, session: info('second') }));
+  });
+  const signaling = client(t, port);
+  await signaling.connect();
+  sockets[0]?.terminate();
+  const { restored, heard } = await next(signaling, 'resumed');
+  assert.deepEqual([restored, heard], [true, undefined]);
+  sockets.at(-1)?.send('{"type":"resync","seq":8,"with":"m_2","offerer":"m_1"}');
+  assert.equal((await next(signaling, 'resync')).with, 'm_2');
 });
 
 test('"stop" stops: a full room is not asked again', async (t) => {
@@ -157,7 +254,7 @@ test('a ping is answered, unknown and broken messages are passed over', async (t
   const { port, sockets, received } = await server(t);
   const signaling = client(t, port);
   await signaling.connect();
-  for (const frame of ['{"type":"resync"}', 'nonsense', '{"type":"ping"}', '{"type":"ice","ice":{"servers":[]}}']) sockets[0]?.send(frame);
+  for (const frame of ['{"type":"knock"}', 'nonsense', '{"type":"ping"}', '{"type":"ice","ice":{"servers":[]}}']) sockets[0]?.send(frame);
   await next(signaling, 'ice');
   const pong = () => received.includes('{"type":"pong"}');
   while (!pong()) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -331,6 +428,22 @@ test('a socket that never opens is given up', (t) => {
   signaling.addEventListener('interrupted', () => interruptions++);
   void signaling.connect().catch(() => {});
   mock.timers.tick(10_000);
+  assert.equal(interruptions, 1);
+  signaling.leave();
+});
+
+test('when the network has changed, a socket has 3 s to prove that it lives', (t) => {
+  const signaling = fakes(t);
+  let interruptions = 0;
+  signaling.addEventListener('interrupted', () => interruptions++);
+  void signaling.connect();
+  const socket = latest();
+  socket.join();
+  signaling.retryNow();
+  assert.equal(socket.sent.at(-1), '{"type":"ping"}');
+  mock.timers.tick(2_999);
+  assert.equal(interruptions, 0);
+  mock.timers.tick(1);
   assert.equal(interruptions, 1);
   signaling.leave();
 });
