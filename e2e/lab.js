@@ -39,7 +39,7 @@ export const patience = 30_000;
 export async function startDuet(env = {}) {
   const child = spawn(join(root, "bin", "duet"), ["serve"], {
     cwd: tmpdir(),
-    env: { PATH: process.env.PATH, DUET_HTTP_LISTEN: "127.0.0.1:0", ...env },
+    env: { PATH: process.env.PATH, STATE_DIRECTORY: stateDirectory(), DUET_HTTP_LISTEN: "127.0.0.1:0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   /** @type {string[]} */
@@ -65,6 +65,13 @@ export async function startDuet(env = {}) {
       return await ended;
     },
   };
+}
+
+/** A directory for what outlives a server; deleted when the tests end. */
+export function stateDirectory() {
+  const directory = mkdtempSync(join(tmpdir(), "duet-state-"));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  return directory;
 }
 
 /**

@@ -26,7 +26,6 @@ func (r *reader) resume(in Inbound) bool {
 	r.session, r.since = m, time.Now()
 	r.log = r.log.With("member", m.id)
 	s.joinedOrGone()
-	s.stats.resumes.Add(1)
 	r.log.Info("member resumed")
 	return true
 }
@@ -53,7 +52,6 @@ func (s *Server) lookUp(in Inbound) (*session, ticket, *refusal) {
 	m.replay.last = in.Seq
 	found, refused := s.registry.restore(t, m)
 	if found == m {
-		s.stats.restored.Add(1)
 		s.stats.away.Add(1)
 	}
 	return found, t, refused
@@ -88,7 +86,7 @@ func (s *Server) attach(m *session, t ticket, in Inbound, c *conn, ice ICE) bool
 		Self: &Self{ID: m.id, Name: m.name}, Session: m.issue(s.sealer, s.grace),
 		Room: &RoomInfo{Name: rm.name, Capacity: rm.capacity}, Members: members, ICE: &ice, Limits: limits(),
 	}), missed, m.replay.last)
-	old := m.conn
+	old, restored := m.conn, m.restored
 	m.conn, m.restored = c, false
 	m.mu.Unlock()
 
@@ -98,8 +96,15 @@ func (s *Server) attach(m *session, t ticket, in Inbound, c *conn, ice ICE) bool
 		s.stats.away.Add(-1)
 		rm.tell(m, EventBack, "")
 	}
+	switch {
+	case restored:
+		s.stats.restored.Add(1)
+	case lost:
+		s.stats.lossy.Add(1)
+	default:
+		s.stats.resumed.Add(1)
+	}
 	if lost {
-		s.stats.lostResumes.Add(1)
 		rm.resync(m)
 	}
 	return true

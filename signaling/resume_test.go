@@ -97,7 +97,7 @@ func TestAResumeIsNeverALeaveAndAJoin(t *testing.T) {
 		bo.expectEvent(EventBack, ann.id)
 		ann, info = again, resumed.Session
 	}
-	if stats := s.Stats(); stats.Joins != 2 || stats.Resumes != 5 || stats.Members != 2 || stats.Away != 0 {
+	if stats := s.Stats(); stats.Joins != 2 || stats.Resumed != 5 || stats.Members != 2 || stats.Away != 0 {
 		t.Errorf("stats: %+v", stats)
 	}
 }

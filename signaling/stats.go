@@ -12,9 +12,9 @@ type Stats struct {
 	SlowReaders uint64 // sockets closed because their queue was full
 
 	Away        int64  // members without a socket, now
-	Resumes     uint64 // sockets that took a session over
-	Restored    uint64 // of these, sessions that this process had not seen before
-	LostResumes uint64 // of these, those that had missed more than was kept
+	Resumed     uint64 // sockets that took a session over without a loss
+	Lossy       uint64 // those whose member had missed more than was kept
+	Restored    uint64 // those of sessions that this process had not seen before
 	ForgedKeys  uint64 // resumes with a key that this server has not made
 	UsedKeys    uint64 // resumes with a key that was good once
 	ReplayBytes int64  // kept for resumes, now
@@ -28,8 +28,8 @@ type Stats struct {
 type counters struct {
 	joins, messages, signals, slow, origins, crowded atomic.Uint64
 
-	resumes, restored, lostResumes, forgedKeys, usedKeys atomic.Uint64
-	away                                                 atomic.Int64
+	resumed, lossy, restored, forgedKeys, usedKeys atomic.Uint64
+	away                                           atomic.Int64
 
 	refused map[Code]*atomic.Uint64 // every code, made once
 }
@@ -56,8 +56,8 @@ func (s *Server) Stats() Stats {
 		Sockets: int64(sockets), Rooms: int64(rooms), Members: int64(members),
 		Joins: s.stats.joins.Load(), Messages: s.stats.messages.Load(), Signals: s.stats.signals.Load(),
 		SlowReaders: s.stats.slow.Load(), Refused: refused,
-		Away: s.stats.away.Load(), Resumes: s.stats.resumes.Load(), Restored: s.stats.restored.Load(),
-		LostResumes: s.stats.lostResumes.Load(), ForgedKeys: s.stats.forgedKeys.Load(), UsedKeys: s.stats.usedKeys.Load(),
+		Away: s.stats.away.Load(), Resumed: s.stats.resumed.Load(), Lossy: s.stats.lossy.Load(), Restored: s.stats.restored.Load(),
+		ForgedKeys: s.stats.forgedKeys.Load(), UsedKeys: s.stats.usedKeys.Load(),
 		ReplayBytes: s.replayed.Load(),
 		Origins:     s.stats.origins.Load(), Crowded: s.stats.crowded.Load(),
 	}

@@ -47,19 +47,14 @@ func openACMEStore(cfg config.TLS) (*acmeStore, error) {
 
 // acmeCache returns the directory to use where the configuration names none.
 func acmeCache(configured string) (string, error) {
-	state, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // systemd.exec(5)
-	home, err := os.UserHomeDir()
-	switch {
-	case configured != "":
+	if configured != "" {
 		return configured, nil
-	case state != "":
-		return filepath.Join(state, "acme"), nil
-	case os.Geteuid() == 0:
-		return "/var/lib/duet/acme", nil
-	case err != nil:
-		return "", fmt.Errorf("finding a directory for certificates: %w; set [tls] acme_cache", err)
 	}
-	return filepath.Join(home, ".local", "state", "duet", "acme"), nil
+	dir, err := stateDir()
+	if err != nil {
+		return "", fmt.Errorf("%w, or [tls] acme_cache", err)
+	}
+	return filepath.Join(dir, "acme"), nil
 }
 
 // caName turns the URL of a CA into the name of a directory.

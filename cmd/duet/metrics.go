@@ -121,6 +121,21 @@ func allSeries() []series {
 		{"duet_signaling_members", "Members of all rooms, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.signaling.Members))
 		}},
+		{"duet_signaling_away_members", "Members whose socket is lost and whose seat is kept, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Away))
+		}},
+		{"duet_signaling_replay_bytes", "Bytes of messages kept for members who may resume.", gauge, nil, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.ReplayBytes))
+		}},
+		{"duet_signaling_resumes_total", "Sockets that took a session over, by what had become of it.", counter, []string{"session"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.Resumed), "whole")
+			emit(float64(m.signaling.Lossy), "lossy")
+			emit(float64(m.signaling.Restored), "restored")
+		}},
+		{"duet_signaling_bad_keys_total", "Resumes refused for their key: forged, or used before.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.signaling.ForgedKeys), "forged")
+			emit(float64(m.signaling.UsedKeys), "used")
+		}},
 		{"duet_signaling_joins_total", "Members ever seated.", counter, nil, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.signaling.Joins))
 		}},

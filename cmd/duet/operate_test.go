@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -407,7 +406,7 @@ func TestADrainEndsWithTheLastAllocation(t *testing.T) {
 	b.end()
 	d.endsWell()
 	d.says("drained", 1)
-	_, _, err = ws.ReadMessage()
+	_, _, err := ws.ReadMessage()
 	for err == nil {
 		_, _, err = ws.ReadMessage()
 	}

@@ -92,7 +92,7 @@ func TestTheRelaysOfAMemberWhoHangsUpEndWithinASecond(t *testing.T) {
 	if err := bobSocket.NetConn().Close(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, "Bob's seat is free", func() bool { return s.signaling.Stats().Members == 0 })
+	within(t, patience, "Bob is away", func() bool { return s.signaling.Stats().Away == 1 })
 	if err := bob.CreatePermission(peer); err != nil {
 		t.Errorf("Bob's request without a socket: %v", err)
 	}

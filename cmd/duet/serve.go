@@ -118,6 +118,7 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
 		ICEServers: s.iceServers,
 		Left:       s.left,
+		SessionKey: s.sessionKey(),
 		Origins:    origins(cfg.HTTP),
 		Log:        log.With("part", "signaling"),
 	})

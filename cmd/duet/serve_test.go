@@ -24,6 +24,7 @@ import (
 // that it ends without an error.
 func startServer(t *testing.T, change func(*config.Config)) (s *server, stop func()) {
 	t.Helper()
+	t.Setenv("STATE_DIRECTORY", t.TempDir())
 	cfg := config.Default()
 	cfg.HTTP.Listen = "127.0.0.1:0"
 	cfg.Metrics.Listen = "127.0.0.1:0"

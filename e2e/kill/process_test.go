@@ -107,7 +107,7 @@ format = "json"
 	if files > 0 {
 		command = exec.Command("prlimit", fmt.Sprintf("--nofile=%d", files), built, "serve", "--config", file)
 	}
-	command.Env = append(os.Environ(), "GOGC=20") // garbage is no leak
+	command.Env = append(os.Environ(), "GOGC=20", "STATE_DIRECTORY="+dir) // garbage is no leak
 	command.Stdout, command.Stderr = io.Discard, d.log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
