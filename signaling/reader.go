@@ -178,11 +178,13 @@ func (r *reader) signal(in Inbound) {
 
 // part ends the socket's time in the room.
 func (r *reader) part(reason Reason) {
-	word := "member lost its socket"
-	if r.server.part(r.session, r.conn, reason) {
-		word = "member left"
+	left := r.server.part(r.session, r.conn, reason)
+	duration := time.Since(r.since).Round(time.Millisecond).String()
+	if left {
+		r.log.Info("member left", "reason", reason, "duration", duration)
+	} else {
+		r.log.Info("member lost its socket", "reason", reason, "duration", duration)
 	}
-	r.log.Info(word, "reason", reason, "duration", time.Since(r.since).Round(time.Millisecond).String())
 }
 
 // tell sends an error that leaves the socket open.

@@ -57,7 +57,7 @@ func makeSessionKey(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(draft.Name())
+	defer func() { _ = os.Remove(draft.Name()) }()
 	_, err = draft.Write(key)
 	if err = errors.Join(err, draft.Sync(), draft.Close()); err != nil {
 		return nil, err
