@@ -69,7 +69,7 @@ for (const seconds of [1, 10]) {
       assert.ok(/** @type {import("./lab.js").Media} */ (then).audio > first.audio, "the media has stopped");
     }
     line.mend();
-    await until("both are back", async () => duet.lines.filter((line) => line.includes("member resumed")).length === 2);
+    await until("both are back", async () => duet.lines.filter((text) => text.includes("member resumed")).length === 2);
     for (const page of [ann, bo]) {
       await state(page, "connected");
       await flows(page);
@@ -90,7 +90,7 @@ test("a server that is killed and started again finds the same people in the sam
   let duet = await startDuet(env);
   const [ann, bo] = await call(chromium.browser, duet.url, { room: "killed" });
   await flows(ann);
-  const before = await Promise.all([ann, bo].map(counted));
+  const first = await Promise.all([ann, bo].map(counted));
   assert.equal(await duet.stop("SIGKILL"), null);
   await flows(ann);
   duet = await startDuet(env);
@@ -100,7 +100,7 @@ test("a server that is killed and started again finds the same people in the sam
     await flows(page);
   }
   const now = await Promise.all([ann, bo].map(counted));
-  assert.ok(now.every(({ connections, sockets }, i) => connections === 1 && sockets > (before[i]?.sockets ?? 0)), JSON.stringify([before, now]));
+  assert.ok(now.every(({ connections, sockets }, i) => connections === 1 && sockets > (first[i]?.sockets ?? 0)), JSON.stringify([first, now]));
   await bo.click("#leave");
   await state(ann, "left", "waiting");
   assert.equal(await duet.stop(), 0);
