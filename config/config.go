@@ -113,6 +113,13 @@ type Turn struct {
 	ListeningIP []netip.Addr `toml:"listening_ip"`
 	// ListeningPort is the STUN/TURN port.
 	ListeningPort int `toml:"listening_port"`
+	// AltListeningIP are the partners of ListeningIP, the first IPv4 address that of
+	// the first IPv4 one, and so on: with AltListeningPort, clients find out over UDP
+	// how the NAT in front of them behaves (RFC 5780).
+	AltListeningIP []netip.Addr `toml:"alt_listening_ip"`
+	// AltListeningPort is a second UDP port for STUN and TURN on each address; 0 is
+	// none.
+	AltListeningPort int `toml:"alt_listening_port"`
 	// TCP also takes clients over TCP, on the same addresses and port.
 	TCP bool `toml:"tcp"`
 	// TLSListeningPort is the port, on the addresses of ListeningIP, for TURN over TLS

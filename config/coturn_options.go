@@ -45,7 +45,8 @@ const (
 	logging  = "Duet logs to standard error, which systemd or the container keeps; see [log]"
 	meters   = "metrics are always there, at [metrics] listen"
 	oneNode  = "Duet sends clients to another server only while it drains, see alternate_server; else list several servers in the client's iceServers"
-	discover = "Duet answers plain binding requests only (RFC 8489), never those of RFC 5780 or older"
+	discover = "NAT discovery (RFC 5780) is on with alt_listening_ip and alt_listening_port, and off without"
+	older    = "Duet answers binding requests of RFC 5389 and newer, none older"
 	fixed    = "this time is fixed by RFC 8656, as coturn advises"
 	ipFamily = "IPv4 is allocated unless the client asks for IPv6, as RFC 8656 has it"
 )
@@ -67,8 +68,8 @@ func coturnOptions() coturnTable {
 		{name: "listening-device", letter: 'd', valued: true, fate: never, why: "name the device's address in listening_ip"},
 		{name: "relay-device", letter: 'i', valued: true, fate: never, why: "name the device's address in relay_ip"},
 		{name: "tls-listening-port", valued: true, key: "turn.tls_listening_port"},
-		{name: "alt-listening-port", valued: true, fate: never, why: discover},
-		{name: "alt-tls-listening-port", valued: true, fate: never, why: discover},
+		{name: "alt-listening-port", valued: true, key: "turn.alt_listening_port"},
+		{name: "alt-tls-listening-port", valued: true, fate: never, why: "NAT discovery (RFC 5780) is over UDP here"},
 		{name: "tcp-proxy-port", valued: true, fate: never, warn: true, why: "there is no port for it: each TCP port reads the PROXY protocol v2 of those whom [http] trusted_proxies names"},
 		{name: "aux-server", valued: true, fate: never, why: "Duet listens on listening_port of each listening_ip only"},
 		{name: "no-udp", fate: later, warn: true, why: "Duet listens on UDP all the same; close the port in the firewall"},
@@ -147,10 +148,10 @@ func coturnOptions() coturnTable {
 		{name: "fingerprint", letter: 'f', fate: never, why: "WebRTC clients need no FINGERPRINT in answers"},
 		{name: "mobility", fate: never, why: "RFC 8016, which browsers do not use, is not supported; they restart ICE instead"},
 		{name: "no-rfc5780", free: true, fate: always, why: discover},
-		{name: "rfc5780", fate: never, why: discover},
-		{name: "no-stun-backward-compatibility", fate: always, why: discover},
-		{name: "stun-backward-compatibility", fate: never, why: discover},
-		{name: "response-origin-only-with-rfc5780", fate: always, why: discover},
+		{name: "rfc5780", fate: never, why: discover + "; coturn takes its second listening-ip"},
+		{name: "no-stun-backward-compatibility", fate: always, why: older},
+		{name: "stun-backward-compatibility", fate: never, why: older},
+		{name: "response-origin-only-with-rfc5780", fate: always, why: "RESPONSE-ORIGIN is part of NAT discovery only"},
 		{name: "no-software-attribute", fate: always, why: "answers do not name the software"},
 		{name: "software-attribute", fate: never, why: "answers do not name the software, unless [turn] software says what to name"},
 		{name: "respond-http-unsupported", fate: never, why: "the TURN ports answer no HTTP; the port of [tls] does"},

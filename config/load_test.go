@@ -47,6 +47,58 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:3:22: turn.tls_listening_port: tls_listening_port 50000 is among the relay ports, 49152 to 65535; choose one outside`,
 		},
 		{
+			"alternate address without a port", "[turn]\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['10.0.0.2']",
+			`turnserver.toml:3:20: turn.alt_listening_ip: alt_listening_ip without a second port: alt_listening_port is 0; set it, 3479 is usual, or leave alt_listening_ip out`,
+		},
+		{
+			"alternate address without an address", "[turn]\nalt_listening_port = 3479\nalt_listening_ip = ['10.0.0.2']",
+			`turnserver.toml:3:20: turn.alt_listening_ip: alt_listening_ip without listening_ip; name the addresses in listening_ip that these are the partners of`,
+		},
+		{
+			"alternate address beside all", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['0.0.0.0']\nalt_listening_ip = ['10.0.0.2']",
+			`turnserver.toml:4:20: turn.alt_listening_ip: alt_listening_ip beside a listening_ip that is every address of a family; name single addresses in listening_ip`,
+		},
+		{
+			"alternate address that listens", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['10.0.0.1', '10.0.0.3']\nalt_listening_ip = ['10.0.0.2', '10.0.0.3']",
+			`turnserver.toml:4:33: turn.alt_listening_ip[1]: "10.0.0.3" is in listening_ip, too; a partner must be another address`,
+		},
+		{
+			"alternate address of another family", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['::1']",
+			`turnserver.toml:4:21: turn.alt_listening_ip[0]: "::1" has no partner: listening_ip names fewer IPv6 addresses; each is the partner of one, in the same order`,
+		},
+		{
+			"alternate address that is none", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['0.0.0.0']",
+			`turnserver.toml:4:21: turn.alt_listening_ip[0]: "0.0.0.0" is not an address of this machine`,
+		},
+		{
+			"alternate port that is the port", "[turn]\nalt_listening_port = 3478",
+			`turnserver.toml:2:22: turn.alt_listening_port: alt_listening_port 3478 is listening_port, too; choose another`,
+		},
+		{
+			"alternate port out of range", "[turn]\nalt_listening_port = -1",
+			`turnserver.toml:2:22: turn.alt_listening_port: -1 is out of range, must be 0 to 65535`,
+		},
+		{
+			"alternate port among the relay ports", "[turn]\nalt_listening_port = 50000",
+			`turnserver.toml:2:22: turn.alt_listening_port: alt_listening_port 50000 is among the relay ports, 49152 to 65535; choose one outside`,
+		},
+		{
+			"alternate port of DTLS", "[turn]\ndtls = true\nalt_listening_port = 5349\n[tls]\ncert = 'c'\nkey = 'k'",
+			`turnserver.toml:3:22: turn.alt_listening_port: alt_listening_port 5349 is tls_listening_port, too, where dtls listens; choose another`,
+		},
+		{
+			"one public address for both partners", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['10.0.0.2']\nexternal_ip = '192.0.2.1'",
+			`turnserver.toml:4:21: turn.alt_listening_ip[0]: "10.0.0.2" has the same external_ip as its partner, "192.0.2.1"; write "public/private" for each, one of them "public/10.0.0.2"`,
+		},
+		{
+			"no public address for the partner", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['10.0.0.2']\nexternal_ip = '192.0.2.1/10.0.0.1'",
+			`turnserver.toml:4:21: turn.alt_listening_ip[0]: external_ip does not say what the world sees in place of "10.0.0.2"; add "public/10.0.0.2"`,
+		},
+		{
+			"a name for the partner", "[turn]\nalt_listening_port = 3479\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['10.0.0.2']\nexternal_ip = ['192.0.2.1/10.0.0.1', 'dns:a.example/10.0.0.2']",
+			`turnserver.toml:4:21: turn.alt_listening_ip[0]: "dns:a.example/10.0.0.2": names are not looked up for alt_listening_ip; write "public/10.0.0.2"`,
+		},
+		{
 			"key without certificate", "[tls]\nkey = '/etc/duet/key.pem'",
 			`turnserver.toml:2:7: tls.key: key without cert: TLS needs both`,
 		},

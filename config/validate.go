@@ -93,6 +93,7 @@ func (f *findings) turn(t Turn) {
 			"choose one outside", "turn.listening_port", "turn.min_port", "turn.max_port")
 	}
 	f.addresses("turn.listening_ip", t.ListeningIP)
+	f.alternateListeners(t)
 	f.addresses("turn.relay_ip", t.RelayIP)
 	f.onePerFamily("turn.relay_ip", t.RelayIP)
 	f.external(t.ExternalIP)

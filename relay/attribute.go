@@ -145,12 +145,46 @@ func (r *request) take(kind uint16, value, header []byte) bool {
 	case attrData, attrErrorCode, attrUnknownAttributes, attrXORMappedAddress, attrPriority, attrUseCandidate:
 		return true // known, and ignored where it has no meaning
 	}
+	if r.method == methodBinding {
+		if known, fits := r.takeDiscovery(kind, value); known {
+			return fits
+		}
+	}
 	// Types below 0x8000 must be understood (RFC 8489 section 14).
-	if kind < 0x8000 && r.unknownCount < maxUnknown {
+	if kind < 0x8000 {
+		r.addUnknownKind(kind)
+	}
+	return true
+}
+
+// takeDiscovery notes the attributes of RFC 5780 section 7. The two bytes behind the
+// port in RESPONSE-PORT count as part of it or not, depending on who reads the RFC.
+func (r *request) takeDiscovery(kind uint16, value []byte) (known, fits bool) {
+	size := len(value)
+	switch kind {
+	case attrChangeRequest:
+		if r.hasChange = true; size == 4 {
+			r.change = value[3] & (flagChangeIP | flagChangePort)
+		}
+		return true, size == 4
+	case attrPadding:
+		r.hasPadding, r.padding = true, size
+		return true, true
+	case attrResponsePort:
+		if r.hasResponsePort = true; size == 2 || size == 4 {
+			r.responsePort = binary.BigEndian.Uint16(value)
+		}
+		return true, size == 2 || size == 4
+	default:
+		return false, false
+	}
+}
+
+func (r *request) addUnknownKind(kind uint16) {
+	if r.unknownCount < maxUnknown {
 		r.unknown[r.unknownCount] = kind
 		r.unknownCount++
 	}
-	return true
 }
 
 func (r *request) takePeer(value, header []byte) bool {

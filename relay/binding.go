@@ -5,8 +5,8 @@ package relay
 // is for those who send one; all else would only make the answer larger.
 func (s *shard) answerBinding() {
 	p := &s.pending
-	if p.unknownCount > 0 {
-		s.refuse(RefusedAttribute)
+	if refusal := s.judgeDiscovery(); refusal != accepted {
+		s.refuse(refusal)
 		return
 	}
 	limits := p.settings.limits
@@ -16,5 +16,10 @@ func (s *shard) answerBinding() {
 	}
 	s.server.stats.bindings.Add(1)
 	m := p.scratch.start(methodBinding|classSuccess, p.transaction)
-	s.reply(m.addAddress(attrXORMappedAddress, p.client))
+	m = m.addAddress(attrXORMappedAddress, p.client)
+	if s.square == nil {
+		s.reply(m)
+		return
+	}
+	s.discover(m)
 }

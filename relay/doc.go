@@ -26,6 +26,7 @@
 //
 //   - gate.go and attribute.go check the shape: header, lengths, each attribute's size.
 //   - A Binding request is answered on the spot (binding.go).
+//     With a second port or address it may ask for the answer from there (discovery.go).
 //   - Any other must be signed (auth.go): with a nonce of ours (nonce.go) and the key
 //     of a user that we know (credential.go). judge.go then says whether to serve it:
 //     expiry, owner, attributes, peers.

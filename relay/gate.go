@@ -45,6 +45,12 @@ type request struct {
 	hasID        bool
 	dontFragment bool
 
+	// What a Binding request says of RFC 5780.
+	hasChange, hasPadding, hasResponsePort bool
+	change                                 byte // flags of CHANGE-REQUEST
+	padding                                int  // bytes
+	responsePort                           uint16
+
 	peers     [maxPeers]netip.AddrPort
 	peerCount int
 

@@ -74,6 +74,9 @@ func TestGate(t *testing.T) {
 		{"userhash of 20 bytes", "0003 0018" + cookieAndID + "001e 0014" + strings.Repeat("00", 20), DropAttribute},
 		{"password algorithm of 2 bytes", "0003 0008" + cookieAndID + "001d 0002 00010000", DropAttribute},
 		{"additional family of 1 byte", "0003 0008" + cookieAndID + "8000 0001 02000000", DropAttribute},
+		{"CHANGE-REQUEST of 3 bytes", "0001 0008" + cookieAndID + "0003 0003 00000600", DropAttribute},
+		{"RESPONSE-PORT of 8 bytes", "0001 000c" + cookieAndID + "0027 0008 0d960000 00000000", DropAttribute},
+		{"RESPONSE-PORT of 2 bytes", "0001 0008" + cookieAndID + "0027 0002 0d960000", kept},
 		{"don't fragment with a value", "0003 0008" + cookieAndID + "001a 0004 00000000", DropAttribute},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -120,6 +123,8 @@ func FuzzGate(f *testing.F) {
 	key := stun.NewLongTermIntegrity("ann", testRealm, "pass")
 	for _, seed := range [][]stun.Setter{
 		{stun.BindingRequest, stun.Fingerprint},
+		{stun.BindingRequest, raw(attrChangeRequest, 0, 0, 0, 6), raw(attrResponsePort, 0xd, 0x96), raw(attrPadding, 1, 2, 3)},
+		{stun.NewType(stun.MethodAllocate, stun.ClassRequest), raw(attrChangeRequest, 0, 6), raw(attrPadding), stun.NewUsername("ann"), key},
 		{stun.NewType(stun.MethodAllocate, stun.ClassRequest), wantUDP, raw(stun.AttrEvenPort, 0x80)},
 		{stun.NewType(methodCreatePermission, stun.ClassRequest), toPeer(netip.MustParseAddrPort("8.8.8.8:53")), stun.NewUsername("ann"), key, stun.Fingerprint},
 		{stun.NewType(methodChannelBind, stun.ClassRequest), channelNumber(0x4000), toPeer(netip.MustParseAddrPort("[2001:4860::8888]:53")), key, seconds(0)},

@@ -14,18 +14,18 @@ import (
 // which must succeed, or one per address family, of which IPv6 may be missing.
 func (s *Server) listen(cfg config.Turn) error {
 	for _, addr := range cfg.ListeningIP {
-		if err := s.bind(addr.Unmap(), cfg.ListeningPort); err != nil {
+		if _, err := s.bind(addr.Unmap(), cfg.ListeningPort, bindHint); err != nil {
 			return err
 		}
 	}
 	if len(cfg.ListeningIP) > 0 {
 		return nil
 	}
-	if err := s.bind(netip.IPv4Unspecified(), cfg.ListeningPort); err != nil {
+	if _, err := s.bind(netip.IPv4Unspecified(), cfg.ListeningPort, bindHint); err != nil {
 		return err
 	}
 	port := s.shards[0].local.Port
-	err := s.bind(netip.IPv6Unspecified(), port)
+	_, err := s.bind(netip.IPv6Unspecified(), port, bindHint)
 	if err != nil && errors.Is(err, syscall.EADDRINUSE) {
 		return err
 	}
@@ -35,7 +35,8 @@ func (s *Server) listen(cfg config.Turn) error {
 	return nil
 }
 
-func (s *Server) bind(addr netip.Addr, port int) error {
+// bind makes a shard of a UDP socket; hint completes an error.
+func (s *Server) bind(addr netip.Addr, port int, hint func(error) string) (*shard, error) {
 	network := "udp6"
 	if addr.Is4() {
 		network = "udp4"
@@ -43,13 +44,14 @@ func (s *Server) bind(addr netip.Addr, port int) error {
 	at := netip.AddrPortFrom(addr, uint16(port))
 	conn, err := net.ListenUDP(network, udpAddr(at))
 	if err != nil {
-		return fmt.Errorf("binding UDP %s: %w; %s", at, cause(err), bindHint(err))
+		return nil, fmt.Errorf("binding UDP %s: %w; %s", at, cause(err), hint(err))
 	}
 	// Best effort: the system's limit holds.
 	_ = conn.SetReadBuffer(listenBuffer)
 	_ = conn.SetWriteBuffer(listenBuffer)
-	s.shards = append(s.shards, newShard(s, conn, conn.LocalAddr().(*net.UDPAddr), "udp"))
-	return nil
+	shard := newShard(s, conn, conn.LocalAddr().(*net.UDPAddr), "udp")
+	s.shards = append(s.shards, shard)
+	return shard, nil
 }
 
 func bindHint(err error) string {

@@ -64,6 +64,7 @@ type Server struct {
 	// publishing is held by who replaces standing: Run's follower, or Reload.
 	publishing sync.Mutex
 	shards     []*shard // of the UDP sockets
+	pairs      []config.ExternalIP
 	listeners  []net.Listener
 	streams    *streams
 	admit      func(ctx context.Context, conn net.Conn, serve func(net.Conn))
@@ -89,6 +90,7 @@ func New(cfg config.Turn, opts Options) (*Server, error) {
 		quota:     newQuota(cfg.UserQuota, cfg.TotalQuota),
 		stats:     newCounters(),
 		relaysTCP: cfg.TCPRelay,
+		pairs:     cfg.ExternalIP.Pairs,
 	}
 	s.capacityUp.limit(int64(cfg.TotalBytesPerSecond))
 	s.capacityDown.limit(int64(cfg.TotalBytesPerSecond))
@@ -146,7 +148,11 @@ func (s *Server) open(cfg config.Turn, opts Options) error {
 			return err
 		}
 	}
+	if err := s.listenAlternates(cfg); err != nil {
+		return err
+	}
 	s.publish(cfg, s.follower.addresses(), m)
+	s.warnOfAlternates(cfg)
 	return nil
 }
 

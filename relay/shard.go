@@ -21,6 +21,9 @@ type shard struct {
 	ended     func() // called once the reader has
 	closed    atomic.Bool
 
+	square *square // of NAT discovery, nil without
+	corner byte    // that the socket is of the square
+
 	revokedMu sync.Mutex // a leaf
 	revoked   []*allocation
 

@@ -145,7 +145,7 @@ func (s *Server) peerConfig(cfg config.Turn, now *standing, m machine) peerpolic
 func (s *Server) withListener(address Address) Address {
 	for _, shard := range s.shards {
 		at := addrPort(shard.local)
-		if at.Addr().Is4() != address.Relay.Is4() {
+		if at.Addr().Is4() != address.Relay.Is4() || shard.corner != 0 {
 			continue
 		}
 		if at.Addr() == address.Relay || at.Addr().IsUnspecified() || !address.Listen.IsValid() {

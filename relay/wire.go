@@ -41,6 +41,7 @@ const (
 // Attributes (RFC 8489 section 18.3, RFC 8656 section 18). Those below 0x8000
 // must be understood.
 const (
+	attrChangeRequest      = 0x0003 // RFC 5780 section 7
 	attrUsername           = 0x0006
 	attrIntegrity          = 0x0008
 	attrErrorCode          = 0x0009
@@ -62,6 +63,8 @@ const (
 	attrReservationToken   = 0x0022
 	attrPriority           = 0x0024 // ICE, in a Binding request (RFC 8445)
 	attrUseCandidate       = 0x0025
+	attrPadding            = 0x0026 // RFC 5780 section 7
+	attrResponsePort       = 0x0027
 	attrConnectionID       = 0x002A // RFC 6062 section 6.2.1
 	attrAdditionalFamily   = 0x8000
 	attrAddressErrorCode   = 0x8001
@@ -69,6 +72,8 @@ const (
 	attrSoftware           = 0x8022
 	attrAlternateServer    = 0x8023
 	attrFingerprint        = 0x8028
+	attrResponseOrigin     = 0x802B // RFC 5780 section 7
+	attrOtherAddress       = 0x802C
 )
 
 const (
@@ -182,11 +187,24 @@ func (m message) addAddress(kind uint16, addr netip.AddrPort) message {
 
 // addPlainAddress appends an address that is not XOR-ed (RFC 8489 section 14.1).
 func (m message) addPlainAddress(kind uint16, addr netip.AddrPort) message {
-	value := []byte{0, familyIPv4, byte(addr.Port() >> 8), byte(addr.Port())}
-	if addr.Addr().Is6() {
-		value[1] = familyIPv6
+	octets := addr.Addr().As16()
+	value := [20]byte{0, familyIPv6, byte(addr.Port() >> 8), byte(addr.Port())}
+	if addr.Addr().Is4() {
+		value[1] = familyIPv4
+		return m.add(kind, value[:4+copy(value[4:], octets[12:])])
 	}
-	return m.add(kind, append(value, addr.Addr().AsSlice()...))
+	return m.add(kind, value[:4+copy(value[4:], octets[:])])
+}
+
+// addZeros appends an attribute whose value is so many zeros.
+func (m message) addZeros(kind uint16, size int) message {
+	m = binary.BigEndian.AppendUint16(m, kind)
+	m = binary.BigEndian.AppendUint16(m, uint16(size))
+	for range padded(size) {
+		m = append(m, 0)
+	}
+	m.setLength(len(m))
+	return m
 }
 
 // sign appends MESSAGE-INTEGRITY or, long, MESSAGE-INTEGRITY-SHA256 (RFC 8489
