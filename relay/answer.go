@@ -77,7 +77,7 @@ func (s *shard) refuse(reason Refusal) {
 	p, server := &s.pending, s.server
 	if !p.known(reason) {
 		if drop := p.settings.limits.answer(p.settings.limits.errors, p.client.Addr(), p.began); drop != kept {
-			server.stats.drop(drop)
+			s.ignore(drop)
 			return
 		}
 	}
@@ -97,6 +97,15 @@ func (s *shard) refuse(reason Refusal) {
 	}
 	p.proved = p.proved && !reason.challenges()
 	s.reply(m)
+}
+
+// ignore leaves the pending request unanswered. Over UDP the client asks again; over TCP
+// and TLS it would wait for ever, so that a stranger's connection ends.
+func (s *shard) ignore(drop Drop) {
+	s.server.stats.drop(drop)
+	if s.isStream() && s.find(s.pending.client) == nil {
+		_ = s.socket.conn.Close()
+	}
 }
 
 // known reports whether the client is no stranger: it has a credential and, if its

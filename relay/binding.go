@@ -11,7 +11,7 @@ func (s *shard) answerBinding() {
 	}
 	limits := p.settings.limits
 	if drop := limits.answer(limits.bindings, p.client.Addr(), p.began); drop != kept {
-		s.server.stats.drop(drop)
+		s.ignore(drop)
 		return
 	}
 	s.server.stats.bindings.Add(1)

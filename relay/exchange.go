@@ -66,7 +66,7 @@ func (s *shard) admit(buf []byte, size int, client netip.AddrPort) int {
 	p.allocation = s.find(client)
 	refusal, drop := s.authenticate()
 	if drop != kept {
-		s.server.stats.drop(drop)
+		s.ignore(drop)
 		return 0
 	}
 	if refusal == accepted {

@@ -321,3 +321,34 @@ func (readOnly) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (readOnly) SetDeadline(time.Time) error      { return nil }
 func (readOnly) SetReadDeadline(time.Time) error  { return nil }
 func (readOnly) SetWriteDeadline(time.Time) error { return nil }
+
+// Who has had its share of answers over TCP is not left waiting for one.
+func TestAStrangerWhoIsIgnoredLosesItsConnection(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		ask  stun.MessageType
+	}{
+		{"challenges", stun.NewType(stun.MethodAllocate, stun.ClassRequest)},
+		{"Binding", stun.BindingRequest},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.TCP, cfg.ErrorRate, cfg.BindingRate = true, 3, 3
+			s := serve(t, cfg, Options{})
+			member := dialTCP(t, s)
+			callOver(t, s, s.Credential("ann"), turn.NewSTUNConn(member))
+			stranger := dialTCP(t, s)
+			for range 20 {
+				for _, conn := range []net.Conn{stranger, member} {
+					if _, err := conn.Write(stun.MustBuild(stun.TransactionID, row.ask).Raw); err != nil && conn == member {
+						t.Fatalf("the member's connection: %v", err)
+					}
+				}
+			}
+			isClosed(t, "ignored", stranger)
+			if n := s.Stats().Allocations; n != 1 {
+				t.Errorf("%d allocations, want the member's", n)
+			}
+		})
+	}
+}
