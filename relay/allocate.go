@@ -3,6 +3,7 @@ package relay
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/duetcall/duet/relay/udp"
 )
@@ -112,6 +113,8 @@ func (s *shard) prepare(family *family, at *mapping, conn udpConn, local netip.A
 		user:      p.grant.user,
 		auth:      p.auth,
 		client:    p.client,
+		dest:      s.socket.dest,
+		from:      slices.Clone(s.from()),
 		local:     local,
 		began:     p.began,
 		socket:    newSocket(conn),

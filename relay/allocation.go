@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/duetcall/duet/relay/udp"
 )
 
 // End is why an allocation ended. It is the label of a counter, and in the log.
@@ -44,6 +46,8 @@ type allocation struct {
 	user    user
 	auth    *authenticator // that let it be made
 	client  netip.AddrPort
+	dest    netip.Addr     // that the client sends to, see socket
+	from    udp.Source     // the same, for what goes to the client
 	local   netip.AddrPort // of the socket
 	relayed netip.AddrPort // what peers see
 	began   time.Time

@@ -142,7 +142,7 @@ func (e *exchange) addUnknown(m message) message {
 func (s *shard) reply(m message) {
 	p := &s.pending
 	p.scratch = seal(m, &p.hash, p.ending())
-	s.send(p.scratch, p.client)
+	s.send(p.scratch, s.from(), p.client)
 }
 
 // ending is what ends an answer.

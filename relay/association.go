@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/duetcall/duet/relay/udp"
 )
 
 const (
@@ -37,9 +39,11 @@ const (
 type association struct {
 	listener *dtlsListener
 	client   netip.AddrPort
-	random   [32]byte // of the hello
-	cookie   []byte   // of the hello
-	shift    uint64   // see link
+	dest     netip.Addr // that the client sends to, see socket
+	from     udp.Source // the same, for what goes to the client
+	random   [32]byte   // of the hello
+	cookie   []byte     // of the hello
+	shift    uint64     // see link
 	shard    *shard
 	in       chan *inbound
 	done     chan struct{} // closed by end
@@ -63,6 +67,8 @@ func newAssociation(l *dtlsListener, client netip.AddrPort, h *hello) *associati
 	a := &association{
 		listener: l,
 		client:   client,
+		dest:     l.socket.dest,
+		from:     udp.AppendSource(nil, l.socket.dest),
 		random:   h.random(),
 		cookie:   bytes.Clone(h.cookie),
 		shift:    h.record - 1,

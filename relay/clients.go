@@ -11,9 +11,9 @@ import (
 // minBuckets is the size of an empty table, a power of two.
 const minBuckets = 64
 
-// clientTable holds the allocations of one shard by client: the 5-tuple's other half
-// is the shard's socket. Looking up takes no lock; what changes the table takes a
-// leaf one (whoever holds it calls nobody).
+// clientTable holds the allocations of one shard by 5-tuple: the client, and the address
+// of ours that it sends to, if the shard's socket has several. Looking up takes no lock;
+// what changes the table takes a leaf one (whoever holds it calls nobody).
 type clientTable struct {
 	seed    maphash.Seed
 	buckets atomic.Pointer[[]atomic.Pointer[clientEntry]]
@@ -41,11 +41,11 @@ func newClientTable() *clientTable {
 	return t
 }
 
-// find returns the allocation of a client, or nil.
-func (t *clientTable) find(client netip.AddrPort) *allocation {
+// find returns the allocation of a client that sends to dest, or nil.
+func (t *clientTable) find(client netip.AddrPort, dest netip.Addr) *allocation {
 	buckets := *t.buckets.Load()
 	for e := buckets[t.index(client, buckets)].Load(); e != nil; e = e.next {
-		if e.allocation.client == client {
+		if e.allocation.client == client && e.allocation.dest == dest {
 			return e.allocation
 		}
 	}
@@ -56,7 +56,7 @@ func (t *clientTable) index(client netip.AddrPort, buckets []atomic.Pointer[clie
 	return int(maphash.Comparable(t.seed, client) & uint64(len(buckets)-1))
 }
 
-// put adds an allocation, in place of an older one of the same client.
+// put adds an allocation, in place of an older one of the same 5-tuple.
 func (t *clientTable) put(a *allocation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,7 +66,7 @@ func (t *clientTable) put(a *allocation) {
 		buckets = t.grow(buckets)
 	}
 	head := &buckets[t.index(a.client, buckets)]
-	rest, found := head.Load().without(func(b *allocation) bool { return b.client == a.client })
+	rest, found := head.Load().without(func(b *allocation) bool { return b.client == a.client && b.dest == a.dest })
 	head.Store(&clientEntry{a, rest})
 	if !found {
 		t.count++

@@ -69,7 +69,7 @@ func (a *allocation) toClient(buf []byte, size int, source netip.AddrPort) Drop 
 	} else {
 		packet = wrapData(buf, size, peer)
 	}
-	if _, err := a.shard.socket.conn.WriteToUDPAddrPort(packet, a.client); err != nil {
+	if _, err := a.shard.socket.write(packet, a.from, a.client); err != nil {
 		return DropSend
 	}
 	a.down.relayed.add(len(packet))

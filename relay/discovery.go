@@ -115,13 +115,13 @@ func (s *shard) discover(m message) {
 	if p.hasResponsePort {
 		to = netip.AddrPortFrom(to.Addr(), p.responsePort)
 	}
-	if origin, ok := from.origin(); ok {
+	if origin, ok := from.origin(s.socket.dest); ok {
 		m = m.addPlainAddress(attrResponseOrigin, origin)
 	}
 	if other := s.square[s.corner^(flagChangeIP|flagChangePort)]; other != nil {
 		// A NAT that shows both as one address leaves nothing to discover.
-		own, known := s.origin()
-		if seen, ok := other.origin(); ok && known && own.Addr() != seen.Addr() {
+		own, known := s.origin(s.socket.dest)
+		if seen, ok := other.origin(s.socket.dest); ok && known && own.Addr() != seen.Addr() {
 			m = m.addPlainAddress(attrOtherAddress, seen)
 		}
 	}
@@ -129,13 +129,17 @@ func (s *shard) discover(m message) {
 		m = m.addZeros(attrPadding, min(p.padding, maxPadding))
 	}
 	p.scratch = seal(m, &p.hash, p.ending())
-	from.send(p.scratch, to)
+	from.send(p.scratch, s.from(), to)
 }
 
-// origin is where the world sees what this socket sends, if that is known.
-func (s *shard) origin() (netip.AddrPort, bool) {
+// origin is where the world sees what this socket sends, if that is known. A socket on
+// all addresses sends from the one that was asked.
+func (s *shard) origin(dest netip.Addr) (netip.AddrPort, bool) {
 	at := addrPort(s.local)
-	seen, ok := s.server.seenAs(at.Addr())
+	if !at.Addr().IsUnspecified() {
+		dest = at.Addr()
+	}
+	seen, ok := s.server.seenAs(dest)
 	return netip.AddrPortFrom(seen, at.Port()), ok
 }
 
@@ -143,7 +147,7 @@ func (s *shard) origin() (netip.AddrPort, bool) {
 // pair in external_ip, else that of allocations on it, else itself, if the world sees
 // others of its family as they are.
 func (s *Server) seenAs(local netip.Addr) (netip.Addr, bool) {
-	if local.IsUnspecified() {
+	if !local.IsValid() {
 		return local, false
 	}
 	for _, pair := range s.pairs {

@@ -119,9 +119,13 @@
 //
 // Behind 1:1 NAT a relayed address is public while the socket's is private. When
 // two clients of the relay talk to each other, family.go turns one into the other
-// on the way, because few NATs send back inside what came from inside. On a machine
-// with several addresses of a family, name the one to use in listening_ip: a socket
-// on all of them answers from the address that the system's routes prefer.
+// on the way, because few NATs send back inside what came from inside.
+//
+// A socket on all addresses of the machine hears with each datagram which of them it was
+// sent to (relay/udp); from there go the answer and the media of its allocation, and it
+// is part of the 5-tuple (RFC 8656 section 3.2). The system would choose the address
+// that its routes prefer, which NATs drop. On systems other than Linux it does: there, name the
+// addresses in listening_ip.
 //
 // external.go settles the external address by what the file, the machine (machine.go),
 // STUN servers (stunclient.go) and DNS say of it; hearsay.go weighs what others say.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/duetcall/duet/config"
+	"github.com/duetcall/duet/relay/udp"
 )
 
 // How many handshakes there may be at once: in all, and from one source. That source is
@@ -29,7 +30,13 @@ type dtlsListener struct {
 	out     []byte   // the reader's
 
 	mu           sync.Mutex // a leaf
-	associations map[netip.AddrPort]*association
+	associations map[endpoints]*association
+}
+
+// endpoints are a client and the address of ours that it sends to, see socket.
+type endpoints struct {
+	client netip.AddrPort
+	dest   netip.Addr
 }
 
 // listenDTLS binds UDP beside each UDP socket, on the same address and another port.
@@ -50,13 +57,15 @@ func (s *Server) listenDTLS(cfg config.Turn, opts Options) (err error) {
 		// Best effort: the system's limit holds.
 		_ = conn.SetReadBuffer(listenBuffer)
 		_ = conn.SetWriteBuffer(listenBuffer)
-		s.dtls = append(s.dtls, &dtlsListener{
+		listener := &dtlsListener{
 			server:       s,
 			socket:       newSocket(conn),
 			local:        conn.LocalAddr().(*net.UDPAddr),
 			cookies:      newCookies(),
-			associations: make(map[netip.AddrPort]*association),
-		})
+			associations: make(map[endpoints]*association),
+		}
+		listener.socket.widen(conn, s.log.Logger)
+		s.dtls = append(s.dtls, listener)
 	}
 	return nil
 }
@@ -76,7 +85,7 @@ func (l *dtlsListener) read() {
 }
 
 func (l *dtlsListener) receive(datagram []byte, client netip.AddrPort) Drop {
-	a := l.find(client)
+	a := l.find(endpoints{client, l.socket.dest})
 	switch {
 	case isHello(datagram):
 		return l.greet(datagram, client, a)
@@ -131,7 +140,7 @@ func (l *dtlsListener) answer(h *hello, client netip.AddrPort) Drop {
 		cookie := l.cookies.issue(h, client, l.server.now())
 		l.out = h.appendVerifyRequest(l.out[:0], cookie[:])
 	}
-	if _, err := l.socket.conn.WriteToUDPAddrPort(l.out, client); err != nil {
+	if _, err := l.socket.write(l.out, udp.AppendSource(nil, l.socket.dest), client); err != nil {
 		return DropSend
 	}
 	return drop
@@ -158,7 +167,7 @@ func (l *dtlsListener) begin(h *hello, datagram []byte, client netip.AddrPort) D
 		l.server.readers.Done()
 	}
 	l.mu.Lock()
-	l.associations[client] = a
+	l.associations[endpoints{client, a.dest}] = a
 	l.mu.Unlock()
 	// In this order: the handshake is told of the first hello before the second.
 	a.deliver(h.appendFirst(nil))
@@ -167,18 +176,18 @@ func (l *dtlsListener) begin(h *hello, datagram []byte, client netip.AddrPort) D
 	return kept
 }
 
-func (l *dtlsListener) find(client netip.AddrPort) *association {
+func (l *dtlsListener) find(ends endpoints) *association {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.associations[client]
+	return l.associations[ends]
 }
 
 // remove forgets a, but not an association that has taken its place.
 func (l *dtlsListener) remove(a *association) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.associations[a.client] == a {
-		delete(l.associations, a.client)
+	if ends := (endpoints{a.client, a.dest}); l.associations[ends] == a {
+		delete(l.associations, ends)
 	}
 }
 

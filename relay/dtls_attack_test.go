@@ -394,7 +394,7 @@ func TestDeliveringARecordTakesNoMemory(t *testing.T) {
 	l, _, _ := newDTLSGate(t, nil)
 	a := newAssociation(l, stranger, mustParse(t, mustParse(t, unhex(opensslHello)).again(make([]byte, cookieSize))))
 	a.established.Store(true)
-	l.associations[stranger] = a
+	l.associations[endpoints{client: stranger}] = a
 	record := append(unhex("17fefd0001000000000001 0400"), make([]byte, 1024)...)
 	network, buf := &link{association: a, client: udpAddr(stranger)}, make([]byte, maxRecords)
 	if n := testing.AllocsPerRun(1000, func() {

@@ -104,9 +104,14 @@ func shake(t *testing.T, s *Server, cert *tls.Certificate, socket net.PacketConn
 
 func tryDTLS(t *testing.T, s *Server, cert *tls.Certificate, socket net.PacketConn) (*dtls.Conn, error) {
 	t.Helper()
+	return tryDTLSAt(t, s.testDTLSAddr(), cert, socket)
+}
+
+func tryDTLSAt(t *testing.T, at netip.AddrPort, cert *tls.Certificate, socket net.PacketConn) (*dtls.Conn, error) {
+	t.Helper()
 	trusted := x509.NewCertPool()
 	trusted.AddCert(cert.Leaf)
-	conn, err := dtls.ClientWithOptions(socket, udpAddr(s.testDTLSAddr()), dtls.WithRootCAs(trusted), dtls.WithServerName("turn.test"), dtls.WithFlightInterval(200*time.Millisecond))
+	conn, err := dtls.ClientWithOptions(socket, udpAddr(at), dtls.WithRootCAs(trusted), dtls.WithServerName("turn.test"), dtls.WithFlightInterval(200*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (l *link) WriteTo(b []byte, _ net.Addr) (int, error) {
 		a.conn.expectCookie(a.cookie)
 		return len(b), nil
 	}
-	if _, err := a.listener.socket.conn.WriteToUDPAddrPort(l.renumbered(b), a.client); err != nil {
+	if _, err := a.listener.socket.write(l.renumbered(b), a.from, a.client); err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -50,6 +50,7 @@ func (s *Server) bind(addr netip.Addr, port int, hint func(error) string) (*shar
 	_ = conn.SetReadBuffer(listenBuffer)
 	_ = conn.SetWriteBuffer(listenBuffer)
 	shard := newShard(s, conn, conn.LocalAddr().(*net.UDPAddr), "udp")
+	shard.socket.widen(conn, s.log.Logger)
 	s.shards = append(s.shards, shard)
 	return shard, nil
 }

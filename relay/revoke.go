@@ -141,6 +141,9 @@ func (s *shard) nextRevoked() *allocation {
 // one that comes next on the same 5-tuple.
 func (s *shard) endRevoked(buf []byte) int {
 	for a := s.nextRevoked(); a != nil; a = s.nextRevoked() {
+		if s.socket.wide != nil {
+			s.socket.dest = a.dest // the Refresh comes as the client's would
+		}
 		if s.find(a.client) != a {
 			continue // over
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/duetcall/duet/relay/udp"
 )
 
 // shard is one listening UDP socket, or one client's connection, and the engine
@@ -33,6 +35,7 @@ type shard struct {
 	answered counter // answers to requests
 	pending  exchange
 	bound    *peerConn   // what the client's connection has just become half of
+	source   udp.Source  // of answers to the datagram in hand
 	address  net.UDPAddr // of the sender of a datagram that makes no allocation
 	octets   [16]byte
 }
@@ -107,8 +110,8 @@ func (s *shard) WriteTo(packet []byte, _ net.Addr) (int, error) {
 }
 
 // send counts what the system does not take; nobody could do more about it.
-func (s *shard) send(packet []byte, client netip.AddrPort) {
-	n, err := s.socket.conn.WriteToUDPAddrPort(packet, client)
+func (s *shard) send(packet []byte, from udp.Source, client netip.AddrPort) {
+	n, err := s.socket.write(packet, from, client)
 	if err != nil {
 		s.server.stats.drop(DropSend)
 		return
@@ -116,8 +119,17 @@ func (s *shard) send(packet []byte, client netip.AddrPort) {
 	s.answered.add(n)
 }
 
-// find returns the allocation of a client's 5-tuple, or nil.
-func (s *shard) find(client netip.AddrPort) *allocation { return s.clients.find(client) }
+// from is where answers to the datagram in hand leave from: the address of ours that it
+// was sent to. It is good until the next one.
+func (s *shard) from() udp.Source {
+	s.source = udp.AppendSource(s.source[:0], s.socket.dest)
+	return s.source
+}
+
+// find returns the allocation of the 5-tuple that a client's datagram in hand has, or nil.
+func (s *shard) find(client netip.AddrPort) *allocation {
+	return s.clients.find(client, s.socket.dest)
+}
 
 // Close closes the socket; the engine then closes the allocations.
 func (s *shard) Close() error {
@@ -125,8 +137,14 @@ func (s *shard) Close() error {
 	return nil
 }
 
-// LocalAddr is half of the engine's 5-tuples.
-func (s *shard) LocalAddr() net.Addr { return s.local }
+// LocalAddr is half of the engine's 5-tuples: where the request in hand was sent to. The
+// engine asks while it serves a request.
+func (s *shard) LocalAddr() net.Addr {
+	if dest := s.socket.dest; dest.IsValid() {
+		return udpAddr(netip.AddrPortFrom(dest, uint16(s.local.Port)))
+	}
+	return s.local
+}
 
 // SetDeadline does nothing: the engine never sets one.
 func (s *shard) SetDeadline(time.Time) error { return nil }

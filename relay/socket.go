@@ -2,10 +2,13 @@ package relay
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"time"
+
+	"github.com/duetcall/duet/relay/udp"
 )
 
 // Back-off after repeated read errors.
@@ -38,10 +41,31 @@ type socket struct {
 	closed chan struct{}
 	// failures counts read errors in a row; it belongs to the reader.
 	failures int
+
+	// A socket on all addresses is wide, where the system can do that. dest is the
+	// address that the last datagram was sent to; it belongs to the reader, and is the zero
+	// Addr without wide.
+	wide *udp.Wide
+	dest netip.Addr
 }
 
 func newSocket(conn udpConn) *socket {
 	return &socket{conn: conn, closed: make(chan struct{})}
+}
+
+// widen has answers leave from the address that was asked, if conn is bound to all. The
+// system would send them from the one that its routes prefer, and neither clients nor
+// NATs know that one.
+func (s *socket) widen(conn *net.UDPConn, log *slog.Logger) {
+	if !conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified() {
+		return
+	}
+	wide, err := udp.Widen(conn)
+	if err != nil {
+		log.Debug("answers leave from the address that routes prefer", "reason", err)
+		return
+	}
+	s.wide = wide
 }
 
 // errWoken is what read returns after wake.
@@ -70,7 +94,7 @@ func (s *socket) woken() error {
 // read returns the next datagram. The only errors are net.ErrClosed and errWoken.
 func (s *socket) read(buf []byte) (int, netip.AddrPort, error) {
 	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		n, from, err := s.next(buf)
 		if err == nil {
 			s.failures = 0
 			return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), nil
@@ -82,6 +106,22 @@ func (s *socket) read(buf []byte) (int, netip.AddrPort, error) {
 			return 0, netip.AddrPort{}, net.ErrClosed
 		}
 	}
+}
+
+func (s *socket) next(buf []byte) (n int, from netip.AddrPort, err error) {
+	if s.wide == nil {
+		return s.conn.ReadFromUDPAddrPort(buf)
+	}
+	n, from, s.dest, err = s.wide.Read(buf)
+	return n, from, err
+}
+
+// write sends a datagram from an address of ours, nil if there is one only.
+func (s *socket) write(packet []byte, from udp.Source, to netip.AddrPort) (int, error) {
+	if from == nil {
+		return s.conn.WriteToUDPAddrPort(packet, to)
+	}
+	return s.wide.WriteFrom(packet, from, to)
 }
 
 // pause lets a lone error pass at once and waits longer and longer on

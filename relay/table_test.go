@@ -136,7 +136,7 @@ func TestClientTableIsReadWhileItChanges(t *testing.T) {
 					return
 				default:
 				}
-				if a := staying[n%100]; table.find(a.client) != a {
+				if a := staying[n%100]; table.find(a.client, a.dest) != a {
 					t.Errorf("%s is lost", a.client)
 					return
 				}
@@ -153,13 +153,13 @@ func TestClientTableIsReadWhileItChanges(t *testing.T) {
 					a := mine[i]
 					mine[i], mine = mine[len(mine)-1], mine[:len(mine)-1]
 					table.drop(a)
-					if table.find(a.client) == a {
+					if table.find(a.client, a.dest) == a {
 						t.Error("dropped and still there")
 					}
 					continue
 				}
 				a := &allocation{client: at(1000*(w+1) + random.IntN(900))}
-				if table.find(a.client) == nil {
+				if table.find(a.client, a.dest) == nil {
 					table.put(a)
 					mine = append(mine, a)
 				}
@@ -184,11 +184,11 @@ func TestClientTableDropsOnlyTheOneItMeans(t *testing.T) {
 	table.put(first)
 	table.put(second)
 	table.drop(first)
-	if table.find(client) != second || table.count != 1 {
+	if table.find(client, netip.Addr{}) != second || table.count != 1 {
 		t.Error("the second went with the first")
 	}
 	table.drop(second)
-	if table.find(client) != nil || table.count != 0 {
+	if table.find(client, netip.Addr{}) != nil || table.count != 0 {
 		t.Error("the second is still there")
 	}
 }

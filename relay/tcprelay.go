@@ -92,7 +92,7 @@ func (a *allocation) acceptPeer(conn *net.TCPConn) Drop {
 		m := message(nil).start(methodConnectionAttempt|classIndication, randomTransaction())
 		m = m.addConnectionID(c.id)
 		m = m.addAddress(attrXORPeerAddress, peer)
-		a.shard.send(m, a.client)
+		a.shard.send(m, a.from, a.client)
 		return true
 	})
 	return kept
@@ -135,14 +135,14 @@ func (c *peerConn) dial(end ending) bool {
 		server.log.refused(a.client, a.user, RefusedConnection)
 		m := message(nil).start(methodConnect|classError, c.transaction)
 		m = m.addError(RefusedConnection.Code(), refusals[RefusedConnection].phrase)
-		a.shard.send(seal(m, &h, end), a.client)
+		a.shard.send(seal(m, &h, end), a.from, a.client)
 		return false
 	}
 	if !server.peerConns.connected(c, conn) {
 		_ = conn.Close()
 		return false
 	}
-	a.shard.send(seal(c.success(nil), &h, end), a.client)
+	a.shard.send(seal(c.success(nil), &h, end), a.from, a.client)
 	return true
 }
 

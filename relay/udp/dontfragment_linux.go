@@ -2,7 +2,6 @@ package udp
 
 import (
 	"net"
-	"os"
 	"syscall"
 )
 
@@ -12,20 +11,9 @@ const CanForbidFragments = true
 // ForbidFragments sets DF on everything that the socket sends from now on. What is
 // larger than the path allows is then refused (EMSGSIZE) instead of cut up.
 func ForbidFragments(conn *net.UDPConn) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
 	level, option, value := syscall.IPPROTO_IP, syscall.IP_MTU_DISCOVER, syscall.IP_PMTUDISC_DO
 	if conn.LocalAddr().(*net.UDPAddr).IP.To4() == nil {
 		level, option, value = syscall.IPPROTO_IPV6, syscall.IPV6_MTU_DISCOVER, syscall.IPV6_PMTUDISC_DO
 	}
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		failed = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), level, option, value))
-	})
-	if err != nil {
-		return err
-	}
-	return failed
+	return setOption(conn, level, option, value)
 }
