@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -38,12 +38,13 @@ export async function freePort() {
  * @param {string} path
  * @param {number} port
  * @param {Record<string, string>} [environment]
- * @returns {Promise<{url: string, stop: (signal?: NodeJS.Signals) => Promise<void>}>}
+ * @returns {Promise<{url: string, said: (text: string) => number, stop: (signal?: NodeJS.Signals) => Promise<void>}>}
+ *   said: how often its log says so
  */
 export async function startDuet(path, port, environment = {}) {
   const child = spawn(path, {
     cwd: tmpdir(),
-    env: { DUET_HTTP_LISTEN: `127.0.0.1:${port}`, DUET_TURN_ENABLED: 'false', ...environment },
+    env: { DUET_HTTP_LISTEN: `127.0.0.1:${port}`, DUET_TURN_ENABLED: 'false', DUET_METRICS_LISTEN: '127.0.0.1:0', STATE_DIRECTORY: dirname(path), ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';
@@ -59,6 +60,7 @@ export async function startDuet(path, port, environment = {}) {
   }
   return {
     url,
+    said: (text) => said.split(text).length - 1,
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
       await ended;
