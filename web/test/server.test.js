@@ -1,6 +1,8 @@
 // Signaling against the real server.
 
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { Signaling } from '../static/sdk/signaling.js';
@@ -124,13 +126,24 @@ test('fresh ICE servers come when asked for', async (t) => {
   assert.deepEqual((await ann.requestIce())?.servers, []);
 });
 
-test('members come back to a server that restarts', async (t) => {
+test('members come back to a server that restarts, and are who they were', async (t) => {
   const ann = member(t, 'drain', 'Ann');
   const earlier = await ann.connect();
-  const again = next(ann, 'joined');
+  const again = next(ann, 'resumed');
   await server.stop();
   server = await startDuet(binary.path, port);
   const later = await again;
+  assert.deepEqual([later.self, later.room, later.restored], [earlier.self, earlier.room, true]);
+});
+
+test('where nobody knows them any more, they are somebody new', async (t) => {
+  const ann = member(t, 'forgotten', 'Ann');
+  const earlier = await ann.connect();
+  const again = next(ann, 'joined');
+  await server.stop('SIGKILL');
+  await rm(join(dirname(binary.path), 'session.key'));
+  server = await startDuet(binary.path, port);
+  const later = await again;
   assert.notEqual(later.self.id, earlier.self.id);
-  assert.equal(later.room.name, 'drain');
+  assert.equal(later.room.name, 'forgotten');
 });
