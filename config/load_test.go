@@ -47,6 +47,14 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:3:22: turn.tls_listening_port: tls_listening_port 50000 is among the relay ports, 49152 to 65535; choose one outside`,
 		},
 		{
+			"link-local address", "[turn]\nlistening_ip = ['10.0.0.1', 'fe80::1']",
+			`turnserver.toml:2:29: turn.listening_ip[1]: "fe80::1" is a link-local address, which holds on one network interface and which clients cannot be told; name another address of the interface`,
+		},
+		{
+			"multicast address", "[turn]\nlistening_ip = ['224.0.0.1']",
+			`turnserver.toml:2:17: turn.listening_ip[0]: "224.0.0.1" is not an address of this machine`,
+		},
+		{
 			"alternate address without a port", "[turn]\nlistening_ip = ['10.0.0.1']\nalt_listening_ip = ['10.0.0.2']",
 			`turnserver.toml:3:20: turn.alt_listening_ip: alt_listening_ip without a second port: alt_listening_port is 0; set it, 3479 is usual, or leave alt_listening_ip out`,
 		},
@@ -256,7 +264,7 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 		},
 		{
 			"address with a zone", "[turn]\nrelay_ip = ['fe80::1%eth0']",
-			`turnserver.toml:2:13: turn.relay_ip[0]: "fe80::1%eth0" is not an IP address`,
+			`turnserver.toml:2:13: turn.relay_ip[0]: "fe80::1%eth0" is not an IP address; clients cannot be told a zone: name an address without one, not a link-local one`,
 		},
 		{
 			"two relay addresses of a family", "[turn]\nrelay_ip = ['10.0.0.1', '::1', '10.0.0.2']",

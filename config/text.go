@@ -48,7 +48,9 @@ func parseText(target any, text string) (hint string, ok bool) {
 	case *Duration:
 		*v, hint, ok = parseDuration(text)
 	case *netip.Addr:
-		*v, ok = parseAddr(text)
+		if *v, ok = parseAddr(text); !ok && strings.Contains(text, "%") {
+			hint = "clients cannot be told a zone: name an address without one, not a link-local one"
+		}
 	case *netip.AddrPort:
 		*v, hint, ok = parseAddrPort(text)
 	case *Prefix:

@@ -176,9 +176,17 @@ func (f *findings) secret(key string, s Secret) {
 	}
 }
 
+// addresses are of this machine, and such as a URL and a candidate can name.
 func (f *findings) addresses(key string, addrs []netip.Addr) {
 	seen := make(map[netip.Addr]bool)
 	for i, addr := range addrs {
+		switch at := elementKey(key, i); {
+		case addr.Is6() && addr.IsLinkLocalUnicast():
+			f.add(fmt.Sprintf("%q is a link-local address, which holds on one network interface and which clients cannot be told", addr),
+				"name another address of the interface", at)
+		case addr.IsMulticast():
+			f.add(fmt.Sprintf("%q is not an address of this machine", addr), "", at)
+		}
 		if seen[addr] {
 			f.add(fmt.Sprintf("%q is listed twice", addr), "", elementKey(key, i))
 		}
@@ -190,7 +198,7 @@ func (f *findings) addresses(key string, addrs []netip.Addr) {
 func (f *findings) onePerFamily(key string, addrs []netip.Addr) {
 	first := make(map[int]netip.Addr)
 	for i, addr := range addrs {
-		if addr.IsUnspecified() || addr.IsMulticast() {
+		if addr.IsUnspecified() {
 			f.add(fmt.Sprintf("%q is not an address of this machine", addr), "", elementKey(key, i))
 		}
 		if before, ok := first[addr.BitLen()]; ok && before != addr {

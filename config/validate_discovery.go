@@ -42,7 +42,7 @@ func (f *findings) alternateListeners(t Turn) {
 	for i, addr := range t.AltListeningIP {
 		without[addr.BitLen()]--
 		switch {
-		case addr.IsUnspecified() || addr.IsMulticast():
+		case addr.IsUnspecified():
 			f.add(fmt.Sprintf("%q is not an address of this machine", addr), "", elementKey(ips, i))
 		case slices.Contains(t.ListeningIP, addr):
 			f.add(fmt.Sprintf("%q is in listening_ip, too", addr), "a partner must be another address", elementKey(ips, i), "turn.listening_ip")
