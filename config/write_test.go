@@ -58,7 +58,9 @@ func full() Config {
 			AltListeningIP: []netip.Addr{addr("10.0.0.9")}, AltListeningPort: 446,
 			RelayIP: []netip.Addr{addr("10.0.0.1")},
 			ExternalIP: ExternalIPs{Pairs: []ExternalIP{
-				{Public: addr("192.0.2.1"), Private: addr("10.0.0.1")}, {Public: addr("2001:db8::1")}, {Name: "turn.example.org", Private: addr("10.0.0.2")},
+				{Public: addr("192.0.2.1"), Private: addr("10.0.0.1")},
+				{Public: addr("2001:db8::1")},
+				{Name: "turn.example.org", Private: addr("10.0.0.2")},
 				{Public: addr("192.0.2.9"), Private: addr("10.0.0.9")},
 			}},
 			STUNServers: []STUNServer{{"stun.example.org", 3478}, {"2001:db8::2", 19302}},
