@@ -124,8 +124,8 @@
 // A socket on all addresses of the machine hears with each datagram which of them it was
 // sent to (relay/udp); from there go the answer and the media of its allocation, and it
 // is part of the 5-tuple (RFC 8656 section 3.2). The system would choose the address
-// that its routes prefer, which NATs drop. On systems other than Linux it does: there, name the
-// addresses in listening_ip.
+// that its routes prefer, and NATs drop what comes from there. On systems other than
+// Linux it does: there, name the addresses in listening_ip.
 //
 // external.go settles the external address by what the file, the machine (machine.go),
 // STUN servers (stunclient.go) and DNS say of it; hearsay.go weighs what others say.

@@ -215,15 +215,17 @@ func TestPacketPathOfASocketOnAllAddressesAllocatesNothing(t *testing.T) {
 }
 
 // BenchmarkAllAddresses is what it costs to hear and to say which address was asked:
-// compare the two.
+// compare a socket on one address, one on all, and one on all that does neither.
 func BenchmarkAllAddresses(b *testing.B) {
-	one, all := newMedia(b, 1), newMedia(b, 1)
+	one, all, unaware := newMedia(b, 1), newMedia(b, 1), newMedia(b, 1)
 	one.a.shard.local = one.a.shard.socket.conn.(*net.UDPConn).LocalAddr().(*net.UDPAddr)
-	one.a.dest = netip.Addr{}
-	all.s.log = newQuietLog(nil)
-	all.widen(b)
+	for _, m := range []*media{all, unaware} {
+		m.s.log = newQuietLog(nil)
+		m.widen(b)
+	}
+	unaware.a.shard.socket.wide, unaware.a.shard.socket.dest = nil, netip.Addr{}
 	datagram, buf := bytes.Repeat([]byte{1}, 1200), make([]byte, 1<<16)
-	for name, m := range map[string]*media{"one": one, "all": all} {
+	for name, m := range map[string]*media{"one": one, "all": all, "unaware": unaware} {
 		to := netip.AddrPortFrom(m.clientAt.Addr(), uint16(m.a.shard.local.Port))
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
