@@ -76,7 +76,7 @@ func (s *shard) addAllocation(m message) message {
 func (s *shard) refuse(reason Refusal) {
 	p, server := &s.pending, s.server
 	if !p.known(reason) {
-		if drop := p.settings.limits.answer(p.settings.limits.errors, p.client.Addr(), p.began); drop != kept {
+		if drop := s.allow(p.settings.limits.errors); drop != kept {
 			s.ignore(drop)
 			return
 		}
@@ -97,6 +97,20 @@ func (s *shard) refuse(reason Refusal) {
 	}
 	p.proved = p.proved && !reason.challenges()
 	s.reply(m)
+}
+
+// firstAnswers is how many answers a connection has before its source's rate counts. Its
+// client is where it says it is, and over one address of a network many may come at once.
+const firstAnswers = 4
+
+// allow takes one answer to a stranger from the budgets, or says which is used up.
+func (s *shard) allow(perSource *limiter) Drop {
+	p := &s.pending
+	if s.isStream() && s.answers < firstAnswers {
+		s.answers++
+		perSource = nil
+	}
+	return p.settings.limits.answer(perSource, p.client.Addr(), p.began)
 }
 
 // ignore leaves the pending request unanswered. Over UDP the client asks again; over TCP

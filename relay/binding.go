@@ -9,8 +9,7 @@ func (s *shard) answerBinding() {
 		s.refuse(refusal)
 		return
 	}
-	limits := p.settings.limits
-	if drop := limits.answer(limits.bindings, p.client.Addr(), p.began); drop != kept {
+	if drop := s.allow(p.settings.limits.bindings); drop != kept {
 		s.ignore(drop)
 		return
 	}

@@ -33,6 +33,7 @@ type shard struct {
 	_        cacheLine
 	received counter // datagrams of clients
 	answered counter // answers to requests
+	answers  int     // to a stranger on a connection, up to firstAnswers
 	pending  exchange
 	bound    *peerConn   // what the client's connection has just become half of
 	source   udp.Source  // of answers to the datagram in hand
