@@ -271,6 +271,10 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:2:32: turn.relay_ip[2]: "10.0.0.2" is one more IPv4 address beside "10.0.0.1"; give at most one of each family`,
 		},
 		{
+			"every address and one of them", "[turn]\nlistening_ip = ['10.0.0.1', '0.0.0.0', '::']",
+			`turnserver.toml:2:17: turn.listening_ip[0]: "10.0.0.1" is one of the addresses that "0.0.0.0" stands for; write one or the other`,
+		},
+		{
 			"relay on every address", "[turn]\nrelay_ip = ['0.0.0.0']",
 			`turnserver.toml:2:13: turn.relay_ip[0]: "0.0.0.0" is not an address of this machine`,
 		},

@@ -93,6 +93,7 @@ func (f *findings) turn(t Turn) {
 			"choose one outside", "turn.listening_port", "turn.min_port", "turn.max_port")
 	}
 	f.addresses("turn.listening_ip", t.ListeningIP)
+	f.allOrSome("turn.listening_ip", t.ListeningIP)
 	f.alternateListeners(t)
 	f.addresses("turn.relay_ip", t.RelayIP)
 	f.onePerFamily("turn.relay_ip", t.RelayIP)
@@ -191,6 +192,20 @@ func (f *findings) addresses(key string, addrs []netip.Addr) {
 			f.add(fmt.Sprintf("%q is listed twice", addr), "", elementKey(key, i))
 		}
 		seen[addr] = true
+	}
+}
+
+// allOrSome refuses an address beside the one that stands for all of its family: only one
+// of them could be bound.
+func (f *findings) allOrSome(key string, addrs []netip.Addr) {
+	for i, addr := range addrs {
+		all := netip.IPv4Unspecified()
+		if addr.Is6() {
+			all = netip.IPv6Unspecified()
+		}
+		if addr != all && slices.Contains(addrs, all) {
+			f.add(fmt.Sprintf("%q is one of the addresses that %q stands for", addr, all), "write one or the other", elementKey(key, i))
+		}
 	}
 }
 
