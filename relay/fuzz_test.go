@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/pion/stun/v3"
@@ -14,6 +15,7 @@ import (
 func FuzzRelay(f *testing.F) {
 	cfg := testConfig()
 	cfg.Users, cfg.TCP, cfg.TCPRelay = nil, true, true
+	cfg.AltListeningIP, cfg.AltListeningPort = []netip.Addr{ownLoopback()}, 3479
 	s, err := New(cfg, Options{})
 	if err != nil {
 		f.Fatal(err)
@@ -28,6 +30,8 @@ func FuzzRelay(f *testing.F) {
 		f.Add(false, method, unhex("0012 0008 0001 0000 00000000 000c 0004 40000000 0019 0004 11000000"))
 		f.Add(false, method, unhex("000d 0004 00000000 0018 0001 80000000 0013 0003 01020300 8022 0000"))
 	}
+	f.Add(false, uint16(methodBinding), unhex("0003 0004 00000006 0026 0005 0000000000000000"))
+	f.Add(false, uint16(methodBinding), unhex("0003 0004 00000002 0027 0004 13890000"))
 	f.Add(false, uint16(0x4000), []byte("data"))
 	f.Fuzz(func(t *testing.T, relaysTCP bool, kind uint16, attributes []byte) {
 		if len(attributes) > 4096 {
