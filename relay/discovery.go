@@ -115,6 +115,8 @@ func (s *shard) discover(m message) {
 	if p.hasResponsePort {
 		to = netip.AddrPortFrom(to.Addr(), p.responsePort)
 	}
+	// Beside the XOR-ed one, so that a NAT that rewrites addresses is noticed.
+	m = m.addPlainAddress(attrMappedAddress, p.client)
 	if origin, ok := from.origin(s.socket.dest); ok {
 		m = m.addPlainAddress(attrResponseOrigin, origin)
 	}

@@ -84,6 +84,10 @@ func TestAnswersComeFromTheCornerThatChangeRequestNames(t *testing.T) {
 			if err := mapped.GetFrom(answer); err != nil || mapped.String() != client.LocalAddr().String() {
 				t.Errorf("%s, flags %d: mapped %s (%v)", corners[asked], flags, mapped, err)
 			}
+			var plain stun.MappedAddress
+			if err := plain.GetFrom(answer); err != nil || plain.String() != mapped.String() {
+				t.Errorf("%s, flags %d: MAPPED-ADDRESS %s (%v), want %s, too", corners[asked], flags, plain.String(), err, mapped)
+			}
 			want := corners[asked^flags]
 			if from != want || origin != want.String() || other != corners[asked^6].String() {
 				t.Errorf("%s, flags %d: from %s, RESPONSE-ORIGIN %s, OTHER-ADDRESS %s, want %s and %s", corners[asked], flags, from, origin, other, want, corners[asked^6])

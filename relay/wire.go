@@ -41,6 +41,7 @@ const (
 // Attributes (RFC 8489 section 18.3, RFC 8656 section 18). Those below 0x8000
 // must be understood.
 const (
+	attrMappedAddress      = 0x0001
 	attrChangeRequest      = 0x0003 // RFC 5780 section 7
 	attrUsername           = 0x0006
 	attrIntegrity          = 0x0008
