@@ -135,8 +135,10 @@ func TestLongTermCredentials(t *testing.T) {
 		{"userhash of nobody", with(func(s *signature) { s.user, s.hash, s.long = "eve", true, 32 }), 401},
 		{"userhash, wrong password", with(func(s *signature) { s.password, s.hash = "word", true }), 401},
 	} {
+		// Open until the end: another client on its port would meet its allocation.
+		c := dial(t, s, row.sig.user, row.sig.password)
 		t.Run(row.name, func(t *testing.T) {
-			c := dial(t, s, row.sig.user, row.sig.password)
+			c.t = t
 			if err := c.nonce.GetFrom(c.ask(stun.NewType(stun.MethodAllocate, stun.ClassRequest))); err != nil {
 				t.Fatal(err)
 			}
