@@ -27,8 +27,9 @@ import (
 	"github.com/duetcall/duet/config"
 )
 
-// patience is how long a test waits for what another process does.
-const patience = 60 * time.Second
+// patience is how long a test waits for what another process does: long enough for the
+// second try at a certificate, a minute after one that a busy machine has spoilt.
+const patience = 150 * time.Second
 
 // pebble is Let's Encrypt's ACME server for tests, on loopback. It validates by
 // connecting, as a real CA does, but to the ports that it is told.
