@@ -63,12 +63,8 @@ func allSeries() []series {
 				emit(float64(n), reason.String())
 			}
 		}},
-		{"duet_relay_permissions", "Permissions of all allocations, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.relay.Permissions))
-		}},
-		{"duet_relay_channels", "Channels of all allocations, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.relay.Channels))
-		}},
+		{"duet_relay_permissions", "Permissions of all allocations, now.", gauge, nil, one(func(m measured) int { return m.relay.Permissions })},
+		{"duet_relay_channels", "Channels of all allocations, now.", gauge, nil, one(func(m measured) int { return m.relay.Channels })},
 		{"duet_relay_packets_total", "Packets: all from and to clients, data alone from and to peers.", counter, direction, func(m measured, emit func(float64, ...string)) {
 			for name, way := range ways(m.relay) {
 				emit(float64(way.Packets), name)
@@ -79,9 +75,7 @@ func allSeries() []series {
 				emit(float64(way.Bytes), name)
 			}
 		}},
-		{"duet_relay_bindings_total", "STUN Binding requests answered.", counter, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.relay.Bindings))
-		}},
+		{"duet_relay_bindings_total", "STUN Binding requests answered.", counter, nil, one(func(m measured) uint64 { return m.relay.Bindings })},
 		{"duet_relay_refusals_total", "Requests answered with an error, by STUN error code and reason.", counter, []string{"code", "reason"}, func(m measured, emit func(float64, ...string)) {
 			for reason, n := range m.relay.Refused {
 				emit(float64(n), strconv.Itoa(reason.Code()), reason.String())
@@ -92,9 +86,7 @@ func allSeries() []series {
 				emit(float64(n), reason.String())
 			}
 		}},
-		{"duet_relay_revocations_forgotten_total", "Members who left and whose credentials were forgotten before their time: too many left.", counter, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.relay.RevocationsForgotten))
-		}},
+		{"duet_relay_revocations_forgotten_total", "Members who left and whose credentials were forgotten before their time: too many left.", counter, nil, one(func(m measured) uint64 { return m.relay.RevocationsForgotten })},
 		{"duet_relay_ports_used", "Relay ports taken, by allocations and reservations.", gauge, []string{"family"}, func(m measured, emit func(float64, ...string)) {
 			for family, use := range m.relay.Ports {
 				emit(float64(use.Used), family)
@@ -105,28 +97,14 @@ func allSeries() []series {
 				emit(float64(use.Size), family)
 			}
 		}},
-		{"duet_relay_connections", "TCP, TLS and DTLS connections of TURN clients, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.relay.Streams))
-		}},
-		{"duet_relay_peer_connections", "TCP connections with peers, now; see tcp_relay.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.relay.PeerConnections))
-		}},
+		{"duet_relay_connections", "TCP, TLS and DTLS connections of TURN clients, now.", gauge, nil, one(func(m measured) int { return m.relay.Streams })},
+		{"duet_relay_peer_connections", "TCP connections with peers, now; see tcp_relay.", gauge, nil, one(func(m measured) int { return m.relay.PeerConnections })},
 
-		{"duet_signaling_sockets", "WebSockets, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Sockets))
-		}},
-		{"duet_signaling_rooms", "Rooms, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Rooms))
-		}},
-		{"duet_signaling_members", "Members of all rooms, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Members))
-		}},
-		{"duet_signaling_away_members", "Members whose socket is lost and whose seat is kept, now.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Away))
-		}},
-		{"duet_signaling_replay_bytes", "Bytes of messages kept for members who may resume.", gauge, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.ReplayBytes))
-		}},
+		{"duet_signaling_sockets", "WebSockets, now.", gauge, nil, one(func(m measured) int64 { return m.signaling.Sockets })},
+		{"duet_signaling_rooms", "Rooms, now.", gauge, nil, one(func(m measured) int64 { return m.signaling.Rooms })},
+		{"duet_signaling_members", "Members of all rooms, now.", gauge, nil, one(func(m measured) int64 { return m.signaling.Members })},
+		{"duet_signaling_away_members", "Members whose socket is lost and whose seat is kept, now.", gauge, nil, one(func(m measured) int64 { return m.signaling.Away })},
+		{"duet_signaling_replay_bytes", "Bytes of messages kept for members who may resume.", gauge, nil, one(func(m measured) int64 { return m.signaling.ReplayBytes })},
 		{"duet_signaling_resumes_total", "Sockets that took a session over, by what had become of it.", counter, []string{"session"}, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.signaling.Resumed), "whole")
 			emit(float64(m.signaling.Lossy), "lossy")
@@ -136,18 +114,10 @@ func allSeries() []series {
 			emit(float64(m.signaling.ForgedKeys), "forged")
 			emit(float64(m.signaling.UsedKeys), "used")
 		}},
-		{"duet_signaling_joins_total", "Members ever seated.", counter, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Joins))
-		}},
-		{"duet_signaling_messages_total", "Messages of members.", counter, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Messages))
-		}},
-		{"duet_signaling_signals_total", "Signals passed on from one member to another.", counter, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.Signals))
-		}},
-		{"duet_signaling_slow_readers_total", "Sockets closed because their member did not read.", counter, nil, func(m measured, emit func(float64, ...string)) {
-			emit(float64(m.signaling.SlowReaders))
-		}},
+		{"duet_signaling_joins_total", "Members ever seated.", counter, nil, one(func(m measured) uint64 { return m.signaling.Joins })},
+		{"duet_signaling_messages_total", "Messages of members.", counter, nil, one(func(m measured) uint64 { return m.signaling.Messages })},
+		{"duet_signaling_signals_total", "Signals passed on from one member to another.", counter, nil, one(func(m measured) uint64 { return m.signaling.Signals })},
+		{"duet_signaling_slow_readers_total", "Sockets closed because their member did not read.", counter, nil, one(func(m measured) uint64 { return m.signaling.SlowReaders })},
 		{"duet_signaling_errors_total", "Errors sent to members, by code.", counter, []string{"code"}, func(m measured, emit func(float64, ...string)) {
 			for code, n := range m.signaling.Refused {
 				emit(float64(n), string(code))
@@ -158,6 +128,11 @@ func allSeries() []series {
 			emit(float64(m.signaling.Crowded), "crowded")
 		}},
 	}
+}
+
+// one reads a series without labels.
+func one[T int | int64 | uint64](read func(measured) T) func(measured, func(float64, ...string)) {
+	return func(m measured, emit func(float64, ...string)) { emit(float64(read(m))) }
 }
 
 func ways(s relay.Stats) map[string]relay.Traffic {
