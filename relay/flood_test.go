@@ -128,15 +128,7 @@ func TestNoByteOfAStrangersReachesTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine := &tapped{shard: s.shards[0]}
-	s.readers.Add(1)
-	if err := startEngine(engine, maxDatagram+1, engine.hooks(), s.log.Logger); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		s.closeSockets()
-		s.readers.Wait()
-		s.relays.Wait()
-	}()
+	defer runEngine(t, engine, engine.shard)()
 	c := dial(t, s, "", "")
 	for _, kind := range strangers(t, engine.shard) {
 		c.write(kind.datagram)

@@ -32,6 +32,21 @@ func (w *watched) ReadFrom(buf []byte) (int, net.Addr, error) {
 	return n, from, err
 }
 
+// runEngine starts an engine that reads a shard through conn, until stop is called.
+func runEngine(t *testing.T, conn net.PacketConn, shard *shard) (stop func()) {
+	t.Helper()
+	s := shard.server
+	s.readers.Add(1)
+	if err := startEngine(conn, maxDatagram+1, shard.hooks(), s.log.Logger); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		s.closeSockets()
+		s.readers.Wait()
+		s.relays.Wait()
+	}
+}
+
 // The engine sees requests and nothing else, and sends no media either.
 func TestEngineSeesNoMedia(t *testing.T) {
 	s, err := New(testConfig(), Options{})
@@ -39,15 +54,7 @@ func TestEngineSeesNoMedia(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine := &watched{shard: s.shards[0]}
-	s.readers.Add(1)
-	if err := startEngine(engine, maxDatagram+1, engine.hooks(), s.log.Logger); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		s.closeSockets()
-		s.readers.Wait()
-		s.relays.Wait()
-	}()
+	defer runEngine(t, engine, engine.shard)()
 	a, b := dial(t, s, "ann", "pass"), dial(t, s, "bob", "word")
 	atA, atB := a.allocate(), b.allocate()
 	a.want(a.do(methodChannelBind, channelNumber(0x4000), toPeer(atB)), 0)
