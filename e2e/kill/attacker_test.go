@@ -41,9 +41,9 @@ func (d *duet) connect(source, transport string) (net.Conn, error) {
 	switch transport {
 	case "udp":
 		dialer.LocalAddr = &net.UDPAddr{IP: ip}
-		return dialer.Dial("udp", d.udp)
+		return dialer.Dial("udp", d.turn)
 	case "tcp":
-		return dialer.Dial("tcp", d.tcp)
+		return dialer.Dial("tcp", d.turn)
 	case "secure": // what TLS runs on
 		return dialer.Dial("tcp", d.secure)
 	default:

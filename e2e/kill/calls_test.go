@@ -62,7 +62,7 @@ func (c *calls) join(t *testing.T, d *duet, member, transport string) *end {
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
 	username, password := relay.Mint("the secret", member, time.Now().Add(time.Hour))
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: d.udp, TURNServerAddr: d.udp, Conn: conn,
+		STUNServerAddr: d.turn, TURNServerAddr: d.turn, Conn: conn,
 		Username: username, Password: password, Realm: realm, LoggerFactory: quiet,
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *duet) dial(t *testing.T, transport string) net.PacketConn {
 		}
 		return socket
 	case "tcp":
-		conn, err = net.Dial("tcp", d.tcp)
+		conn, err = net.Dial("tcp", d.turn)
 	default:
 		conn, err = tls.Dial("tcp", d.secure, d.trust)
 	}

@@ -63,11 +63,11 @@ const (
 
 // duet is a running server.
 type duet struct {
-	pid                      int
-	udp, tcp, secure, health string // addresses, "127.0.0.1:3478"
-	trust                    *tls.Config
-	log                      *logBuffer
-	ended                    chan struct{} // closed when the process has ended
+	pid                  int
+	turn, secure, health string // addresses, "127.0.0.1:3478"; TURN has one for UDP and TCP
+	trust                *tls.Config
+	log                  *logBuffer
+	ended                chan struct{} // closed when the process has ended
 }
 
 // start runs Duet with TURN over UDP, TCP and TLS until the test ends. files bounds its
@@ -99,7 +99,7 @@ listen = "127.0.0.1:%d"
 format = "json"
 `, http, secure, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), turn, minPort, maxPort, user, word, metrics))
 	d := &duet{
-		udp: loopback(turn), tcp: loopback(turn), secure: loopback(secure), health: loopback(metrics),
+		turn: loopback(turn), secure: loopback(secure), health: loopback(metrics),
 		trust: &tls.Config{RootCAs: pool, ServerName: "call.test"},
 		log:   &logBuffer{}, ended: make(chan struct{}),
 	}
