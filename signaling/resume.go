@@ -48,7 +48,7 @@ func (s *Server) lookUp(in Inbound) (*session, ticket, *refusal) {
 	}
 	m := s.newSession(t.Session, t.Name, nil)
 	m.order, m.restored = t.Order, true
-	m.keys = keys{generation: t.Generation, secret: t.Secret}
+	m.keys = Keys{Generation: t.Generation, Secret: t.Secret}
 	m.replay.last = in.Seq
 	found, refused := s.registry.restore(t, m)
 	if found == m {

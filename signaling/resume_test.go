@@ -233,7 +233,7 @@ func TestNoGuessedKeyOpensASession(t *testing.T) {
 	m := s.newSession(newID(), "Ann", nil)
 	s.registry.join("tea", m, func(*room) {})
 	good := m.issue(s.sealer, time.Minute).Key
-	foreign := newSealer(nil).seal(ticket{Session: m.id, Room: "tea", Secret: m.keys.secret})
+	foreign := newSealer(nil).seal(ticket{Session: m.id, Room: "tea", Secret: m.keys.Secret})
 	raw, _ := base64.RawURLEncoding.DecodeString(good)
 	for n := range 100_000 {
 		guess := make([]byte, len(raw))

@@ -26,7 +26,7 @@ type session struct {
 
 	mu     sync.Mutex // guards what follows, and keeps replay and queue in the same order
 	replay replay
-	keys   keys
+	keys   Keys
 	conn   *conn // nil while away
 	gone   bool  // it has left
 	// restored: it was made anew from its key, and nobody has it yet.
@@ -39,9 +39,7 @@ type session struct {
 }
 
 func (s *Server) newSession(id, name string, c *conn) *session {
-	m := &session{id: id, name: name, conn: c, replay: replay{total: &s.replayed}, slow: &s.stats.slow}
-	rand.Read(m.keys.secret[:])
-	return m
+	return &session{id: id, name: name, conn: c, keys: newKeys(), replay: replay{total: &s.replayed}, slow: &s.stats.slow}
 }
 
 // newID names a member: 96 random bits, so that ids cannot be guessed across rooms.
@@ -103,7 +101,7 @@ func (s *session) issue(with sealer, grace time.Duration) *SessionInfo {
 		ID: s.id, Grace: int(grace / time.Second),
 		Key: with.seal(ticket{
 			Session: s.id, Room: s.room.name, Name: s.name, Order: s.order,
-			Generation: s.keys.generation, Secret: s.keys.secret,
+			Generation: s.keys.Generation, Secret: s.keys.Secret,
 		}),
 	}
 }

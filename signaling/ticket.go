@@ -13,6 +13,9 @@ import (
 // KeySize is the size of Options.SessionKey in bytes.
 const KeySize = 32
 
+// secretSize is the size of what makes a session's key hard to guess: 256 bits.
+const secretSize = 32
+
 // ticket is what a session's key holds, sealed: enough to know the session by, and to
 // make it anew in a process that never saw it.
 type ticket struct {
@@ -21,8 +24,8 @@ type ticket struct {
 	Name    string `json:"n,omitempty"`
 	Order   uint64 `json:"o"`
 	// Generation counts the session's keys; each is good for one resume.
-	Generation uint64   `json:"g"`
-	Secret     [32]byte `json:"k"`
+	Generation uint64 `json:"g"`
+	Secret     []byte `json:"k"`
 }
 
 // sealer makes keys that nobody else can make or read.
@@ -69,27 +72,34 @@ func (s sealer) open(key string) (t ticket, ok bool) {
 	return t, err == nil && json.Unmarshal(plain, &t) == nil
 }
 
-// keys is which keys a session accepts. A key is good for one resume. Whoever resumes
+// Keys is which keys a session accepts. A key is good for one resume. Whoever resumes
 // says in attempt, at random, which resume it is; so one that never got its answer may
 // ask again with the same key, which nobody else can.
-type keys struct {
-	generation       uint64
-	secret, previous [32]byte
-	attempt          string // that used the previous key
+type Keys struct {
+	Generation uint64 `json:"generation"`
+	Secret     []byte `json:"secret"`
+	Previous   []byte `json:"previous,omitempty"`
+	Attempt    string `json:"attempt,omitempty"` // that used the previous key
+}
+
+// newKeys makes the keys of a session that nobody has resumed.
+func newKeys() Keys {
+	k := Keys{Secret: make([]byte, secretSize)}
+	rand.Read(k.Secret)
+	return k
 }
 
 // accept reports whether the ticket opens the session now. If so the key is used up, and
 // the next is to be issued.
-func (k *keys) accept(t ticket, attempt string) bool {
-	is := func(secret [32]byte) bool { return subtle.ConstantTimeCompare(t.Secret[:], secret[:]) == 1 }
+func (k *Keys) accept(t ticket, attempt string) bool {
+	is := func(secret []byte) bool { return subtle.ConstantTimeCompare(t.Secret, secret) == 1 }
 	switch {
-	case t.Generation == k.generation && is(k.secret):
-		k.generation++
-		k.previous, k.attempt = k.secret, attempt
-		rand.Read(k.secret[:])
+	case t.Generation == k.Generation && is(k.Secret):
+		next := newKeys()
+		*k = Keys{Generation: k.Generation + 1, Secret: next.Secret, Previous: k.Secret, Attempt: attempt}
 		return true
-	case t.Generation+1 == k.generation && is(k.previous):
-		return attempt != "" && subtle.ConstantTimeCompare([]byte(attempt), []byte(k.attempt)) == 1
+	case t.Generation+1 == k.Generation && is(k.Previous):
+		return attempt != "" && subtle.ConstantTimeCompare([]byte(attempt), []byte(k.Attempt)) == 1
 	default:
 		return false
 	}
