@@ -24,10 +24,12 @@ const (
 const (
 	closeProtocol    = 4400
 	closeForbidden   = 4403
+	closeRoomGone    = 4404
 	closeTimedOut    = 4408
 	closeReplaced    = 4409
 	closeExpired     = 4410
 	closeRateLimited = 4429
+	closeKicked      = 4460
 )
 
 // queued is a frame on its way to the writer, with its seq in the session, if any.

@@ -82,6 +82,7 @@ func TestADrainKeepsThoseWhoAreInAndNobodyElse(t *testing.T) {
 	if got := bo.expect(TypeMember); got.Event != EventLeft || got.Member.ID != ann.id {
 		t.Errorf("got %+v, want Ann left", got)
 	}
+	bo.isHost()
 	bo.quiet()
 }
 

@@ -27,6 +27,9 @@ const maxCandidates = 256
 // maxAttempt bounds "attempt" of a resume, in bytes.
 const maxAttempt = 64
 
+// maxKey bounds the key of a room, in bytes.
+const maxKey = 256
+
 // maxSeq is the largest seq that every client can count to (2⁵³-1).
 const maxSeq = 1<<53 - 1
 
@@ -48,6 +51,15 @@ const (
 	TypeError   Type = "error"
 	TypePing    Type = "ping"
 	TypePong    Type = "pong"
+
+	TypeLock     Type = "lock"
+	TypeKick     Type = "kick"
+	TypeEnd      Type = "end"
+	TypeAdmit    Type = "admit"
+	TypeRefuse   Type = "refuse"
+	TypeRoom     Type = "room"
+	TypeKnock    Type = "knock"
+	TypeKnocking Type = "knocking"
 )
 
 // ICEServer is one RTCIceServer (WebRTC 1.0 section 4.2.4).
@@ -68,6 +80,8 @@ type ICE struct {
 type Self struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+	// Host: it may lock, kick and end.
+	Host bool `json:"host,omitempty"`
 }
 
 // Member is another member of the receiver's room.
@@ -79,6 +93,13 @@ type Member struct {
 	Polite bool `json:"polite"`
 	// Away: its socket is lost, and its seat is kept for the grace time.
 	Away bool `json:"away,omitempty"`
+	Host bool `json:"host,omitempty"`
+}
+
+// Knocker is somebody who waits to be let in.
+type Knocker struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // SessionInfo is what a client needs to resume.
@@ -94,6 +115,9 @@ type SessionInfo struct {
 type RoomInfo struct {
 	Name     string `json:"name"`
 	Capacity int    `json:"capacity"`
+	// Locked: nobody gets in whom no member admits.
+	Locked bool      `json:"locked,omitempty"`
+	Knocks []Knocker `json:"knocks,omitempty"`
 }
 
 // Limits are the bounds that a client does well to keep.
@@ -108,13 +132,24 @@ type Inbound struct {
 	Type Type
 
 	// join
-	Room, Name string
+	Room, Name         string
+	Create, Knock      bool
+	OldSession, OldKey string
+
+	// join, of the room; resume, of the session
+	Key string
 
 	// resume
-	Session, Key, Attempt string
-	Seq                   uint64
+	Session, Attempt string
+	Seq              uint64
 
-	// signal. Description and Candidates are passed on as they came: the server
+	// lock
+	Locked bool
+
+	// admit, refuse: who knocks
+	ID string
+
+	// kick, and signal. Description and Candidates are passed on as they came: the server
 	// checks that they are an object and an array of objects and nulls, and
 	// reads no further.
 	To          string
@@ -131,6 +166,9 @@ const (
 	EventLeft   Event = "left"
 	EventAway   Event = "away"
 	EventBack   Event = "back"
+	EventHost   Event = "host"  // it is a host now
+	EventAsked  Event = "asked" // of a knock
+	EventGone   Event = "gone"  // of a knock: admitted, refused, or it went away
 )
 
 // Reason is why a member left or a socket was closed.
@@ -143,6 +181,13 @@ const (
 	ReasonSlow  Reason = "slow"
 	ReasonError Reason = "error"
 	ReasonDrain Reason = "drain" // of a goaway
+
+	ReasonKicked  Reason = "kicked"
+	ReasonEnded   Reason = "ended"
+	ReasonRefused Reason = "refused" // of a knock
+
+	// reasonMoved: another node has the session.
+	reasonMoved Reason = "moved"
 )
 
 // Code says what an error message is about.
@@ -155,6 +200,9 @@ const (
 	CodeMemberNotFound Code = "member_not_found"
 	CodeRateLimited    Code = "rate_limited"
 	CodeRoomFull       Code = "room_full"
+	CodeRoomLocked     Code = "room_locked"
+	CodeBadKey         Code = "bad_key"
+	CodeForbidden      Code = "forbidden"
 	CodeSessionExpired Code = "session_expired"
 	CodeCapacity       Code = "capacity"
 	CodeUnavailable    Code = "unavailable"
@@ -176,7 +224,7 @@ type Outbound struct {
 	Type Type   `json:"type"`
 	Seq  uint64 `json:"seq,omitempty"`
 
-	// joined, resumed
+	// joined, resumed, room
 	Self    *Self        `json:"self,omitempty"`
 	Room    *RoomInfo    `json:"room,omitempty"`
 	Members *[]Member    `json:"members,omitempty"`
@@ -197,9 +245,10 @@ type Outbound struct {
 	// joined, resumed, ice
 	ICE *ICE `json:"ice,omitempty"`
 
-	// member
-	Event  Event   `json:"event,omitempty"`
-	Member *Member `json:"member,omitempty"`
+	// member, knock
+	Event  Event    `json:"event,omitempty"`
+	Member *Member  `json:"member,omitempty"`
+	Knock  *Knocker `json:"knock,omitempty"`
 
 	// member, goaway
 	Reason Reason `json:"reason,omitempty"`
@@ -235,6 +284,12 @@ func Decode(frame []byte) (Inbound, error) {
 	var wire struct {
 		Type        string          `json:"type"`
 		Room        string          `json:"room"`
+		Create      bool            `json:"create"`
+		Knock       bool            `json:"knock"`
+		OldSession  string          `json:"old_session"`
+		OldKey      string          `json:"old_key"`
+		Locked      *bool           `json:"locked"`
+		ID          string          `json:"id"`
 		Session     string          `json:"session"`
 		Key         string          `json:"key"`
 		Attempt     string          `json:"attempt"`
@@ -253,27 +308,49 @@ func Decode(frame []byte) (Inbound, error) {
 	in := Inbound{Type: Type(wire.Type)}
 	switch in.Type {
 	case TypeJoin:
-		in.Room, in.Name = CleanName(wire.Room), CleanName(wire.Name)
-		if in.Room == "" {
-			return Inbound{}, errors.New("join needs a room: 1 to 64 visible characters")
-		}
-		if utf8.RuneCountInString(in.Room) > maxNameRunes {
-			return Inbound{}, fmt.Errorf("the room's name is longer than %d characters", maxNameRunes)
-		}
-		in.Name = truncate(in.Name, maxNameRunes)
+		in.Room, in.Name = CleanName(wire.Room), truncate(CleanName(wire.Name), maxNameRunes)
+		in.Key, in.Create, in.Knock = wire.Key, wire.Create, wire.Knock
+		in.OldSession, in.OldKey = wire.OldSession, wire.OldKey
+		return in, in.checkJoin()
 	case TypeResume:
 		in.Session, in.Key, in.Attempt, in.Seq = wire.Session, wire.Key, wire.Attempt, wire.Seq
 		return in, in.checkResume()
 	case TypeSignal:
 		in.To, in.Description, in.Candidates = wire.To, wire.Description, wire.Candidates
 		return in, in.checkSignal()
-	case TypeICE, TypeLeave, TypePing, TypePong:
+	case TypeLock:
+		if wire.Locked == nil {
+			return Inbound{}, errors.New(`lock needs "locked"`)
+		}
+		in.Locked = *wire.Locked
+	case TypeKick:
+		if in.To = wire.To; in.To == "" {
+			return Inbound{}, errors.New(`kick needs "to"`)
+		}
+	case TypeAdmit, TypeRefuse:
+		if in.ID = wire.ID; in.ID == "" {
+			return Inbound{}, fmt.Errorf(`%s needs "id"`, in.Type)
+		}
+	case TypeICE, TypeLeave, TypePing, TypePong, TypeEnd:
 	case "":
 		return Inbound{}, errors.New(`the message has no "type"`)
 	default:
 		return Inbound{}, errUnknownType
 	}
 	return in, nil
+}
+
+// checkJoin checks what a member calls the room and itself, and the size of the room's key.
+func (in *Inbound) checkJoin() error {
+	switch {
+	case in.Room == "":
+		return errors.New("join needs a room: 1 to 64 visible characters")
+	case utf8.RuneCountInString(in.Room) > maxNameRunes:
+		return fmt.Errorf("the room's name is longer than %d characters", maxNameRunes)
+	case len(in.Key) > maxKey:
+		return fmt.Errorf("the key is longer than %d bytes", maxKey)
+	}
+	return nil
 }
 
 // checkResume checks sizes; what the key says is for the server that made it.

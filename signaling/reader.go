@@ -17,11 +17,15 @@ import (
 // queue of a member who reads.
 const (
 	joinTimeout       = 5 * time.Second
+	knockTimeout      = 2 * time.Minute
 	messagesPerSecond = 50
 	messageBurst      = 200
 	bytesPerSecond    = 256 << 10
 	byteBurst         = 512 << 10
 )
+
+// errNobodyOpens ends the wait of one who knocks.
+var errNobodyOpens = errors.New("nobody opens")
 
 // reader serves one socket, in the goroutine of its request: it owns everything
 // here, and the seat that the socket has in a room.
@@ -61,6 +65,9 @@ func (r *reader) read() Reason {
 		if r.session == nil { // a pong does not buy time to join
 			return nil
 		}
+		if r.session.waiting() && time.Since(r.since) > knockTimeout {
+			return errNobodyOpens
+		}
 		r.conn.heard()
 		if seq, err := strconv.ParseUint(payload, 10, 64); err == nil && r.session.holds(r.conn) {
 			r.session.acknowledge(seq)
@@ -77,7 +84,7 @@ func (r *reader) read() Reason {
 		r.server.stats.messages.Add(1)
 		now := time.Now()
 		if !messages.AllowN(now, 1) || !bytes.AllowN(now, len(frame)) {
-			return r.fail(refusal{CodeRateLimited, fmt.Sprintf("More than %d messages or %d KiB a second.", messagesPerSecond, bytesPerSecond>>10), ActionRejoin, closeRateLimited})
+			return r.fail(refusal{CodeRateLimited, fmt.Sprintf("More than %d messages or %d KiB a second.", messagesPerSecond, bytesPerSecond>>10), ActionRejoin, closeRateLimited, 0})
 		}
 		if kind != websocket.TextMessage {
 			return r.fail(badRequest("messages are text frames"))
@@ -117,6 +124,9 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	if !r.session.holds(r.conn) { // another socket has taken over
 		return ReasonLost, true
 	}
+	if r.session.waiting() && in.Type != TypePing && in.Type != TypePong && in.Type != TypeLeave {
+		return r.fail(badRequest("wait until you are let in")), true
+	}
 	switch in.Type {
 	case TypeJoin, TypeResume:
 		return r.fail(badRequest("this socket has joined already")), true
@@ -126,6 +136,10 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	case TypeICE:
 		ice := r.server.opts.ICEServers(r.session.id)
 		r.session.send(Outbound{Type: TypeICE, ICE: &ice})
+	case TypeLock, TypeKick, TypeEnd, TypeAdmit, TypeRefuse:
+		if refused := r.server.act(r.session, in); refused != nil {
+			r.tell(refused.code, refused.message)
+		}
 	case TypePing:
 		r.conn.enqueue(encode(Outbound{Type: TypePong, Heard: &r.session.heard}), 0)
 	case TypeLeave:
@@ -134,46 +148,19 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	return "", false
 }
 
-// join seats the socket's member and tells it, then everyone else in the room.
-func (r *reader) join(in Inbound) bool {
-	m := r.server.newSession(newID(), in.Name, r.conn)
-	ice := r.server.opts.ICEServers(m.id)
-	var refused *refusal
-	if r.server.isClosed() {
-		refused = restarting()
-	} else {
-		refused = r.server.registry.join(in.Room, m, func(rm *room) {
-			m.send(Outbound{
-				Type: TypeJoined, Self: &Self{ID: m.id, Name: m.name}, Session: m.issue(r.server.sealer, r.server.grace),
-				Room: &RoomInfo{Name: rm.name, Capacity: rm.capacity}, Members: rm.views(m), ICE: &ice, Limits: limits(),
-			})
-			rm.tell(m, EventJoined, "")
-		})
-	}
-	if refused != nil {
-		r.fail(*refused)
-		return false
-	}
-	r.session, r.since = m, time.Now()
-	r.log = r.log.With("member", m.id)
-	r.server.joinedOrGone()
-	r.server.stats.joins.Add(1)
-	r.log.Info("member joined")
-	return true
-}
-
 // signal passes a signal on, unread, to a member of the same room.
 func (r *reader) signal(in Inbound) {
-	rm := r.session.room
-	rm.mu.Lock()
-	to := rm.find(in.To)
-	rm.mu.Unlock()
-	if to == nil || to == r.session {
-		r.tell(CodeMemberNotFound, "That member is not in this room.")
+	m := r.session
+	err := notHere()
+	if in.To != m.id {
+		err = r.server.deliver(m, in.To, Outbound{Type: TypeSignal, From: m.id, Description: in.Description, Candidates: in.Candidates})
+	}
+	if err != nil {
+		refused := refusalOf(err)
+		r.tell(refused.code, refused.message)
 		return
 	}
 	r.server.stats.signals.Add(1)
-	to.send(Outbound{Type: TypeSignal, From: r.session.id, Description: in.Description, Candidates: in.Candidates})
 }
 
 // part ends the socket's time in the room.
@@ -196,7 +183,7 @@ func (r *reader) tell(code Code, message string) {
 // fail sends an error, after which run closes the socket.
 func (r *reader) fail(why refusal) Reason {
 	r.server.stats.refused[why.code].Add(1)
-	out := Outbound{Type: TypeError, Code: why.code, Message: why.message, Action: why.action}
+	out := Outbound{Type: TypeError, Code: why.code, Message: why.message, Action: why.action, RetryAfterMS: why.retryMS}
 	if r.session != nil && r.session.holds(r.conn) {
 		r.session.send(out)
 	} else {
@@ -211,6 +198,8 @@ func (r *reader) fail(why refusal) Reason {
 func (r *reader) ended(err error) Reason {
 	timeout, ok := errors.AsType[net.Error](err)
 	switch {
+	case errors.Is(err, errNobodyOpens):
+		return r.fail(refusal{CodeForbidden, "Nobody inside has answered.", ActionStop, closeForbidden, 0})
 	case ok && timeout.Timeout() && r.session == nil:
 		r.code, r.text = closeTimedOut, "no join in time"
 	case ok && timeout.Timeout():
@@ -223,5 +212,5 @@ func (r *reader) ended(err error) Reason {
 }
 
 func badRequest(message string) refusal {
-	return refusal{CodeBadRequest, "Bad request: " + message + ".", ActionStop, closeProtocol}
+	return refusal{CodeBadRequest, "Bad request: " + message + ".", ActionStop, closeProtocol, 0}
 }

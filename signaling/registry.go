@@ -1,46 +1,35 @@
 package signaling
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/duetcall/duet/config"
 )
 
-// refusal is why somebody may not join, in the protocol's terms.
+// refusal is why something may not be, in the protocol's terms.
 type refusal struct {
 	code    Code
 	message string
 	action  Action
-	close   int
+	close   int // 0: the socket stays open
+	retryMS int64
 }
 
-// registry knows every room by its name and every session by its id, and keeps their
-// numbers within bounds. Its lock comes before that of any room.
-type registry struct {
-	// restoring is until when sessions of an earlier process are made anew.
-	restoring time.Time
+func (r *refusal) Error() string { return r.message }
 
+// registry knows the rooms and the sessions of this node, and keeps their numbers within
+// bounds. Its lock comes before that of any view.
+type registry struct {
 	mu       sync.Mutex
 	limits   config.Signaling
-	rooms    map[string]*room
+	views    map[string]*view
 	sessions map[string]*session
-	// ended are the sessions that have ended while restoring: they stay so. It is nil
-	// once there were too many, and then none is made anew.
-	ended map[string]bool
 }
 
-// maxEnded bounds registry.ended.
-const maxEnded = 100_000
-
 func newRegistry(limits config.Signaling) *registry {
-	return &registry{
-		limits: limits, restoring: time.Now().Add(2 * limits.Grace.Std()),
-		rooms: make(map[string]*room), sessions: make(map[string]*session), ended: make(map[string]bool),
-	}
+	return &registry{limits: limits, views: make(map[string]*view), sessions: make(map[string]*session)}
 }
 
 // limit sets the limits from now on.
@@ -50,91 +39,56 @@ func (g *registry) limit(limits config.Signaling) {
 	g.limits = limits
 }
 
-// join seats s in the named room, making the room if need be. On success it calls
-// seated with the room locked, so that what it enqueues is in the same order for
-// everybody.
-func (g *registry) join(name string, s *session, seated func(*room)) *refusal {
-	return g.seat(name, s, (*room).add, seated)
+// capacity is how many a new room holds.
+func (g *registry) capacity() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits.Capacity
 }
 
-// restore is join for a session of an earlier process, whose id and order are known. Of
-// two for one session, the second finds the first's.
-func (g *registry) restore(t ticket, s *session) (*session, *refusal) {
+// add makes room for a session in the view of its room, and returns the one that is known by
+// its id: m, or another that was first.
+func (g *registry) add(room string, m *session) (*session, *refusal) {
 	g.mu.Lock()
-	known, late := g.sessions[t.Session], g.ended == nil || g.ended[t.Session] || time.Now().After(g.restoring)
-	g.mu.Unlock()
-	switch {
-	case known != nil:
+	defer g.mu.Unlock()
+	if known := g.sessions[m.id]; known != nil {
 		return known, nil
-	case late:
-		return nil, expired()
 	}
-	refused := g.seat(t.Room, s, (*room).restore, func(*room) {})
-	if refused != nil && refused.code == CodeRoomFull {
-		if known := g.find(t.Session); known != nil {
-			return known, nil
-		}
-	}
-	return s, refused
-}
-
-func (g *registry) seat(name string, s *session, take func(*room, *session) bool, seated func(*room)) *refusal {
-	g.mu.Lock()
-	r, found := g.rooms[name]
-	if !found {
-		if len(g.rooms) >= g.limits.MaxRooms {
-			g.mu.Unlock()
-			return fullHouse("rooms")
-		}
-		r = &room{name: name, capacity: g.limits.Capacity}
-	}
-	if len(g.sessions) >= g.limits.MaxMembers {
-		g.mu.Unlock()
-		return fullHouse("members")
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if g.sessions[s.id] != nil || !take(r, s) {
-		g.mu.Unlock()
-		return &refusal{CodeRoomFull, fmt.Sprintf("%q holds %d people and all of them are here.", name, r.capacity), ActionStop, closeForbidden}
-	}
-	g.rooms[name] = r
-	g.sessions[s.id] = s
-	g.mu.Unlock()
-	seated(r)
-	return nil
-}
-
-// leave takes s out of its room and forgets the room when it was the last. It calls
-// gone with the room locked.
-func (g *registry) leave(s *session, gone func()) {
-	r := s.room
-	g.mu.Lock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	removed := r.remove(s)
-	if removed {
-		delete(g.sessions, s.id)
-		g.remember(s.id)
-	}
-	if len(r.members) == 0 {
-		delete(g.rooms, r.name)
-	}
-	g.mu.Unlock()
-	if removed {
-		gone()
-	}
-}
-
-// remember keeps in mind that a session has ended, as long as it could be made anew.
-func (g *registry) remember(id string) {
+	v := g.views[room]
 	switch {
-	case g.ended == nil:
-	case len(g.ended) >= maxEnded, time.Now().After(g.restoring):
-		g.ended = nil
-	default:
-		g.ended[id] = true
+	case v == nil && len(g.views) >= g.limits.MaxRooms:
+		return nil, fullHouse("rooms")
+	case len(g.sessions) >= g.limits.MaxMembers:
+		return nil, fullHouse("members")
+	case v == nil:
+		v = &view{name: room}
+		g.views[room] = v
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	m.view = v
+	v.members = append(v.members, m)
+	g.sessions[m.id] = m
+	return m, nil
+}
+
+// drop forgets a session, and its room with the last of it here. It reports false if it
+// was not known any more.
+func (g *registry) drop(m *session) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sessions[m.id] != m {
+		return false
+	}
+	delete(g.sessions, m.id)
+	v := m.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.members = slices.DeleteFunc(v.members, func(o *session) bool { return o == m })
+	if len(v.members) == 0 {
+		delete(g.views, v.name)
+	}
+	return true
 }
 
 // find returns the session with that id, or nil.
@@ -142,6 +96,13 @@ func (g *registry) find(id string) *session {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.sessions[id]
+}
+
+// view returns the room as it is known here, or nil.
+func (g *registry) view(room string) *view {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.views[room]
 }
 
 // all returns every session.
@@ -155,13 +116,13 @@ func (g *registry) all() []*session {
 func (g *registry) size() (rooms, members int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.rooms), len(g.sessions)
+	return len(g.views), len(g.sessions)
 }
 
 func fullHouse(what string) *refusal {
-	return &refusal{CodeCapacity, "This server has as many " + what + " as it may have. Try again later.", ActionRetry, closeTryAgain}
+	return &refusal{CodeCapacity, "This server has as many " + what + " as it may have. Try again later.", ActionRetry, closeTryAgain, 0}
 }
 
 func expired() *refusal {
-	return &refusal{CodeSessionExpired, "The session is over. Join the room again.", ActionRejoin, closeExpired}
+	return &refusal{CodeSessionExpired, "The session is over. Join the room again.", ActionRejoin, closeExpired, 0}
 }

@@ -194,25 +194,38 @@ func TestAKeyIsGoodOnceButAnAttemptMayBeRepeated(t *testing.T) {
 	}
 }
 
+// unconnected is a socket whose peer nobody is: what is written waits for ever.
+func unconnected() *conn { return &conn{wake: make(chan struct{}, 1)} }
+
+// seat gives somebody a seat in the room "tea", without a network.
+func seat(t *testing.T, s *Server, name string) *session {
+	t.Helper()
+	m, refused := s.join(Inbound{Room: "tea", Name: name}, unconnected())
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	return m
+}
+
+// keyOf is the key that a member was told last.
+func keyOf(s *Server, m *session) string {
+	m.view.mu.Lock()
+	defer m.view.mu.Unlock()
+	return s.issue(m, m.view.room).Key
+}
+
 func TestOfManyWhoHaveTheKeyExactlyOneWins(t *testing.T) {
 	s := New(graceful(), Options{Log: slog.New(slog.DiscardHandler)})
 	defer s.Shutdown(t.Context())
 	for round := range 200 {
-		m := s.newSession(newID(), "", nil)
-		if s.registry.join("tea", m, func(*room) {}) != nil {
-			t.Fatal("not seated")
-		}
-		s.stats.away.Add(1)
-		key := m.issue(s.sealer, time.Minute).Key
+		m := seat(t, s, "Ann")
+		key := keyOf(s, m)
 		var winners atomic.Int32
 		var racers sync.WaitGroup
 		for n := range 50 {
 			racers.Go(func() {
-				ticket, _ := s.sealer.open(key)
-				m.acting.Lock()
-				defer m.acting.Unlock()
-				in := Inbound{Attempt: fmt.Sprint(n)}
-				if s.attach(m, ticket, in, &conn{wake: make(chan struct{}, 1)}, ICE{}) {
+				in := Inbound{Session: m.id, Key: key, Attempt: fmt.Sprint(n)}
+				if _, refused := s.resume(in, unconnected()); refused == nil {
 					winners.Add(1)
 				}
 			})
@@ -230,10 +243,10 @@ func TestOfManyWhoHaveTheKeyExactlyOneWins(t *testing.T) {
 func TestNoGuessedKeyOpensASession(t *testing.T) {
 	s := New(graceful(), Options{Log: slog.New(slog.DiscardHandler)})
 	defer s.Shutdown(t.Context())
-	m := s.newSession(newID(), "Ann", nil)
-	s.registry.join("tea", m, func(*room) {})
-	good := m.issue(s.sealer, time.Minute).Key
-	foreign := newSealer(nil).seal(ticket{Session: m.id, Room: "tea", Secret: m.keys.Secret})
+	m := seat(t, s, "Ann")
+	good := keyOf(s, m)
+	known, _ := s.sealer.open(good)
+	foreign := newSealer(nil).seal(known)
 	raw, _ := base64.RawURLEncoding.DecodeString(good)
 	for n := range 100_000 {
 		guess := make([]byte, len(raw))
@@ -253,10 +266,8 @@ func TestNoGuessedKeyOpensASession(t *testing.T) {
 			t.Errorf("opened by %q", key)
 		}
 	}
-	other := s.newSession(newID(), "Bo", nil)
-	s.registry.join("tea", other, func(*room) {})
-	in := Inbound{Session: other.id, Key: good}
-	if _, _, refused := s.lookUp(in); refused == nil {
+	in := Inbound{Session: seat(t, s, "Bo").id, Key: good}
+	if _, refused := s.resume(in, unconnected()); refused == nil {
 		t.Error("one member's key opens another's session")
 	}
 	if s.stats.forgedKeys.Load() != 1 {

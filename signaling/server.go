@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -36,6 +37,8 @@ type Options struct {
 	// SessionKey seals the keys that sessions are resumed with, KeySize bytes: with
 	// the same one, the next process lets those of this one in. Nil: a random one.
 	SessionKey []byte
+	// Cluster is what the nodes of a service share. Nil: this process is alone.
+	Cluster Cluster
 	// Log receives one line for each member who comes or goes. Nil: slog.Default().
 	Log *slog.Logger
 }
@@ -46,10 +49,17 @@ type Server struct {
 	upgrader websocket.Upgrader
 	origins  atomic.Pointer[Origins]
 	registry *registry
+	store    Store
+	cluster  Cluster // the store, or nil for a process alone
+	earlier  *earlier
 	sealer   sealer
 	grace    time.Duration // that a seat outlives its socket
 	stats    *counters
 	replayed atomic.Int64 // bytes kept for resumes
+
+	ctx        context.Context // ends with the server
+	end        context.CancelFunc
+	background sync.WaitGroup // what a cluster needs
 
 	readers sync.WaitGroup // one for each socket
 	graces  sync.WaitGroup // one for each session that is away
@@ -72,6 +82,8 @@ func New(cfg config.Signaling, opts Options) *Server {
 	s := &Server{
 		opts:     opts,
 		registry: newRegistry(cfg),
+		store:    NewMemory(),
+		earlier:  newEarlier(cfg.Grace.Std()),
 		sealer:   newSealer(opts.SessionKey),
 		grace:    cfg.Grace.Std(),
 		stats:    newCounters(),
@@ -85,8 +97,44 @@ func New(cfg config.Signaling, opts Options) *Server {
 		},
 	}
 	s.origins.Store(&opts.Origins)
+	s.ctx, s.end = context.WithCancel(context.Background()) // Shutdown ends it
+	if opts.Cluster != nil {
+		s.store, s.cluster = opts.Cluster, opts.Cluster
+		s.earlier = &earlier{} // the nodes know what there is
+		s.belong()
+	}
 	return s
 }
+
+// node is this process, in the rooms. A process alone has no name.
+func (s *Server) node() string {
+	if s.cluster == nil {
+		return ""
+	}
+	return s.cluster.Node()
+}
+
+// storeTimeout is how long a change of a room may take.
+const storeTimeout = 3 * time.Second
+
+// update changes a room and returns what it is then.
+func (s *Server) update(room string, change func(*Room) error) (Room, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
+	defer cancel()
+	_, after, err := s.store.Update(ctx, room, change)
+	return after, err
+}
+
+// refusalOf is what a client is told of an error.
+func refusalOf(err error) *refusal {
+	if known, ok := errors.AsType[*refusal](err); ok {
+		return known
+	}
+	return &refusal{CodeUnavailable, "The servers of this service do not reach each other right now. Try again in a moment.", ActionRejoin, closeTryAgain, unavailableRetry.Milliseconds()}
+}
+
+// unavailableRetry is when a client may ask again for what could not be done.
+const unavailableRetry = 2 * time.Second
 
 // Reload takes over new limits, but for the grace time, and new origins. Rooms that are
 // open keep their capacity, and nobody has to leave.
@@ -127,7 +175,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go c.write() // ended and awaited by c.finish
 	defer s.forget(c)
 	defer c.finish()
-	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr)}).run()
+	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr)}).run() //nolint:contextcheck // a member's life is not its request's
 }
 
 // admit counts a socket that is about to be upgraded, unless there are too many or the
@@ -190,7 +238,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer close(done)
 		s.readers.Wait()
 	}()
-	defer s.forgetAway()
+	defer s.background.Wait()
+	defer s.end()
+	defer s.forgetAway() //nolint:contextcheck // it waits for nothing
 	select {
 	case <-done:
 		return nil

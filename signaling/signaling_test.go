@@ -107,6 +107,14 @@ func (c *client) expectClosed(code int) {
 	}
 }
 
+// isHost expects to be told that c is a host of its room now.
+func (c *client) isHost() {
+	c.t.Helper()
+	if got := c.expect(TypeRoom); !got.Self.Host {
+		c.t.Errorf("got %+v, want a host", got.Self)
+	}
+}
+
 // quiet proves that nothing was sent to the client: a ping's answer is the next thing.
 func (c *client) quiet() {
 	c.t.Helper()
@@ -156,7 +164,7 @@ func TestTheFirstMemberCallsAndTheSecondIsPolite(t *testing.T) {
 		t.Errorf("first joined: %+v", got)
 	}
 	got := bo.join("tea", "Bo")
-	if want := (Member{ID: ann.id, Name: "Ann", Polite: false}); len(*got.Members) != 1 || (*got.Members)[0] != want {
+	if want := (Member{ID: ann.id, Name: "Ann", Host: true}); len(*got.Members) != 1 || (*got.Members)[0] != want {
 		t.Errorf("Bo sees %+v, want %+v", got.Members, want)
 	}
 	event := ann.expect(TypeMember)
@@ -179,6 +187,8 @@ func TestEveryPairHasExactlyOnePoliteSideWhateverTheOrderOfLeaving(t *testing.T)
 		b.expect(TypeMember)
 	}
 	c.expect(TypeMember)
+	b.isHost()
+	c.expectEvent(EventHost, b.id)
 	d := dial(t, url)
 	for _, m := range *d.join("tea", "").Members {
 		if m.Polite {
@@ -439,6 +449,7 @@ func TestAFloodingMemberLosesItsSocketAndNotItsPeers(t *testing.T) {
 			break
 		}
 	}
+	bo.isHost()
 	bo.quiet()
 	if n := s.Stats().Refused[CodeRateLimited]; n != 1 {
 		t.Errorf("rate_limited counted %d times, want 1", n)

@@ -29,14 +29,13 @@ type counters struct {
 	joins, messages, signals, slow, origins, crowded atomic.Uint64
 
 	resumed, lossy, restored, forgedKeys, usedKeys atomic.Uint64
-	away                                           atomic.Int64
 
 	refused map[Code]*atomic.Uint64 // every code, made once
 }
 
 func newCounters() *counters {
 	c := &counters{refused: make(map[Code]*atomic.Uint64)}
-	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeSessionExpired, CodeCapacity, CodeUnavailable, CodeInternal} {
+	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeRoomLocked, CodeBadKey, CodeForbidden, CodeSessionExpired, CodeCapacity, CodeUnavailable, CodeInternal} {
 		c.refused[code] = new(atomic.Uint64)
 	}
 	return c
@@ -56,9 +55,21 @@ func (s *Server) Stats() Stats {
 		Sockets: int64(sockets), Rooms: int64(rooms), Members: int64(members),
 		Joins: s.stats.joins.Load(), Messages: s.stats.messages.Load(), Signals: s.stats.signals.Load(),
 		SlowReaders: s.stats.slow.Load(), Refused: refused,
-		Away: s.stats.away.Load(), Resumed: s.stats.resumed.Load(), Lossy: s.stats.lossy.Load(), Restored: s.stats.restored.Load(),
+		Away: s.away(), Resumed: s.stats.resumed.Load(), Lossy: s.stats.lossy.Load(), Restored: s.stats.restored.Load(),
 		ForgedKeys: s.stats.forgedKeys.Load(), UsedKeys: s.stats.usedKeys.Load(),
 		ReplayBytes: s.replayed.Load(),
 		Origins:     s.stats.origins.Load(), Crowded: s.stats.crowded.Load(),
 	}
+}
+
+// away is how many members have no socket.
+func (s *Server) away() (away int64) {
+	for _, m := range s.registry.all() {
+		m.mu.Lock()
+		if m.conn == nil && !m.gone {
+			away++
+		}
+		m.mu.Unlock()
+	}
+	return away
 }

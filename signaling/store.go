@@ -14,8 +14,8 @@ import (
 // Its methods are safe for concurrent use.
 type Store interface {
 	// Update changes the named room: it calls change with a copy of its newest state, which has
-	// no seats if there is no such room, and keeps what change made of it. A room without seats and knocks
-	// is forgotten. Of two that change one room at the same time, the second sees what the
+	// no seats if there is no such room, and keeps what change made of it. A room without seats is
+	// forgotten. Of two that change one room at the same time, the second sees what the
 	// first has made of it: change may be called several times, and must do nothing but
 	// change its argument. Its error is returned as it is and nothing is kept. Update returns the state
 	// that is kept now, before which was that one.
@@ -63,6 +63,8 @@ type Room struct {
 	// The store sets it.
 	Revision uint64 `json:"-"`
 
+	// Born tells a room from one that had its name before.
+	Born     string `json:"born,omitempty"`
 	Capacity int    `json:"capacity"`
 	Arrived  uint64 `json:"arrived"` // how many ever came, which orders the members
 	Seats    []Seat `json:"seats"`   // in the order in which they came
@@ -80,13 +82,16 @@ type Seat struct {
 	ID    string `json:"id"`
 	Name  string `json:"name,omitempty"`
 	Order uint64 `json:"order"`
-	Host  bool   `json:"host,omitempty"` // may lock, kick and end
+	Host  bool   `json:"host,omitempty"`  // may lock, kick and end
+	Guest bool   `json:"guest,omitempty"` // never becomes a host
 	// Node has the member's session: its socket and what is kept for a resume.
 	Node string `json:"node"`
 	// Away is why the member has no socket, and Since since when. Empty: it has one.
 	Away  Reason    `json:"away,omitempty"`
 	Since time.Time `json:"since,omitzero"`
 	Keys  Keys      `json:"keys"`
+	// Restored: the seat is that of an earlier process, and its member has come back.
+	Restored bool `json:"restored,omitempty"`
 }
 
 // Departure is a member who has left, and why.
@@ -97,9 +102,11 @@ type Departure struct {
 
 // Knock is somebody who waits to be let into a locked room.
 type Knock struct {
-	ID   string `json:"id"`
-	Name string `json:"name,omitempty"`
-	Node string `json:"node"`
+	ID    string `json:"id"` // of the member that it may become
+	Name  string `json:"name,omitempty"`
+	Host  bool   `json:"host,omitempty"`
+	Guest bool   `json:"guest,omitempty"`
+	Node  string `json:"node"`
 }
 
 // clone returns a copy that shares nothing.
@@ -109,8 +116,8 @@ func (r Room) clone() Room {
 	return r
 }
 
-// Empty reports whether nobody is in the room or waits for it: then it is forgotten.
-func (r Room) Empty() bool { return len(r.Seats) == 0 && len(r.Knocks) == 0 }
+// Empty reports whether nobody is in the room: then it is forgotten.
+func (r Room) Empty() bool { return len(r.Seats) == 0 }
 
 // Seat returns the member with that id, which the caller may change, or nil.
 func (r *Room) Seat(id string) *Seat {

@@ -3,9 +3,13 @@ package signaling
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 )
@@ -23,13 +27,22 @@ type ticket struct {
 	Room    string `json:"r"`
 	Name    string `json:"n,omitempty"`
 	Order   uint64 `json:"o"`
+	Host    bool   `json:"h,omitempty"`
+	Guest   bool   `json:"q,omitempty"`
+	// Born, RoomKey and Locked are the room's.
+	Born    string `json:"b,omitempty"`
+	RoomKey []byte `json:"x,omitempty"`
+	Locked  bool   `json:"l,omitempty"`
 	// Generation counts the session's keys; each is good for one resume.
 	Generation uint64 `json:"g"`
 	Secret     []byte `json:"k"`
 }
 
 // sealer makes keys that nobody else can make or read.
-type sealer struct{ aead cipher.AEAD }
+type sealer struct {
+	aead  cipher.AEAD
+	rooms []byte // what keys of rooms are hashed with
+}
 
 // newSealer takes KeySize bytes, or none: then keys hold in this process only.
 func newSealer(key []byte) sealer {
@@ -48,7 +61,23 @@ func newSealer(key []byte) sealer {
 	if err != nil {
 		panic("signaling: " + err.Error()) // only of other block sizes
 	}
-	return sealer{aead}
+	rooms, err := hkdf.Key(sha256.New, key, nil, "duet.v1 room key", sha256.Size)
+	if err != nil {
+		panic("signaling: " + err.Error()) // only of sizes that are not these
+	}
+	return sealer{aead, rooms}
+}
+
+// roomKey is what is kept of the key of a room: nobody who reads it can guess the key
+// without the server's own. No key: nil.
+func (s sealer) roomKey(room, key string) []byte {
+	if key == "" {
+		return nil
+	}
+	mac := hmac.New(sha256.New, s.rooms)
+	mac.Write(binary.AppendUvarint(nil, uint64(len(room))))
+	mac.Write([]byte(room + key))
+	return mac.Sum(nil)
 }
 
 // purpose keeps a sealed ticket from being taken for anything else.

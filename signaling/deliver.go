@@ -1,0 +1,222 @@
+package signaling
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// deliveryTimeout is how long a message may take to another node.
+const deliveryTimeout = 2 * time.Second
+
+// deliveries is how often a message follows a member that moves from node to node.
+const deliveries = 4
+
+// What a node asks of another.
+const (
+	opDeliver = "deliver"
+	opTake    = "take"
+)
+
+// request is what one node asks of another.
+type request struct {
+	Op      string    `json:"op"`
+	Room    string    `json:"room"`
+	Session string    `json:"session"` // that is meant
+	From    string    `json:"from,omitempty"`
+	Out     *Outbound `json:"out,omitempty"`
+}
+
+// answer is what the other node says: whether it has the session, and what it had of it.
+type answer struct {
+	Here     bool      `json:"here"`
+	Handover *handover `json:"handover,omitempty"`
+}
+
+// handover is what is kept of a session that goes to another node.
+type handover struct {
+	Last   uint64   `json:"last"`
+	Frames [][]byte `json:"frames,omitempty"`
+	Heard  uint64   `json:"heard"`
+	// Seen is the room as the session's member knows it.
+	Seen Room `json:"seen"`
+}
+
+// deliver hands a message to another member of m's room, on whatever node it is. What it says has
+// arrived in the member's session when deliver returns nil, or the member's node is
+// gone, and then the member is told to begin anew when it comes back.
+func (s *Server) deliver(m *session, to string, out Outbound) error {
+	ctx, cancel := context.WithTimeout(s.ctx, deliveryTimeout)
+	defer cancel()
+	for range deliveries {
+		m.view.mu.Lock()
+		seat := m.view.room.Seat(to)
+		m.view.mu.Unlock()
+		switch {
+		case seat == nil:
+			return notHere()
+		case seat.Node == s.node():
+			if s.receive(ctx, m.view, to, out) {
+				return nil
+			}
+			return notHere() // it is leaving
+		}
+		known := seat.Node
+		reply, err := s.call(ctx, known, request{Op: opDeliver, Room: m.view.name, Session: to, From: m.id, Out: &out})
+		if err == nil && reply.Here || err != nil && !errors.Is(err, ErrNoNode) {
+			return err
+		}
+		// It has moved, or its node is gone.
+		room, roomErr := s.store.Room(ctx, m.view.name)
+		if roomErr != nil {
+			return roomErr
+		}
+		s.advance(m.view, room)
+		if seat := room.Seat(to); err != nil && seat != nil && seat.Node == known {
+			return nil
+		}
+	}
+	return ErrUnavailable
+}
+
+// receive puts a message into the session of a member that is here, and reports false if there
+// is none. It waits for one that is just being handed over.
+func (s *Server) receive(ctx context.Context, v *view, to string, out Outbound) bool {
+	for {
+		v.mu.Lock()
+		seat, m := v.room.Seat(to), v.find(to)
+		if m == nil || seat == nil || seat.Node != s.node() {
+			v.mu.Unlock()
+			return false
+		}
+		if m.told {
+			defer v.mu.Unlock()
+			return m.send(out)
+		}
+		v.mu.Unlock()
+		select {
+		case <-m.ready:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// call asks another node.
+func (s *Server) call(ctx context.Context, node string, req request) (reply answer, err error) {
+	asked, err := json.Marshal(req)
+	if err != nil {
+		return reply, err
+	}
+	answered, err := s.cluster.Call(ctx, node, asked)
+	if err != nil {
+		return reply, err
+	}
+	return reply, json.Unmarshal(answered, &reply)
+}
+
+// serve answers another node.
+func (s *Server) serve(ctx context.Context, asked []byte) []byte {
+	ctx, cancel := context.WithTimeout(ctx, deliveryTimeout)
+	defer cancel()
+	var (
+		req   request
+		reply answer
+	)
+	if err := json.Unmarshal(asked, &req); err != nil {
+		s.opts.Log.Warn("another node asks nonsense", "error", err)
+	}
+	switch {
+	case req.Op == opDeliver && req.Out != nil:
+		reply.Here = s.accept(ctx, req)
+	case req.Op == opTake:
+		reply.Handover = s.handOver(req)
+		reply.Here = reply.Handover != nil
+	}
+	frame, err := json.Marshal(reply)
+	if err != nil {
+		panic("signaling: " + err.Error()) // there is nothing in it that can fail
+	}
+	return frame
+}
+
+// accept receives a message from another node. Whoever sent it has been announced before.
+func (s *Server) accept(ctx context.Context, req request) bool {
+	v := s.registry.view(req.Room)
+	if v == nil {
+		return false
+	}
+	v.mu.Lock()
+	stranger := v.room.Seat(req.From) == nil
+	v.mu.Unlock()
+	if stranger {
+		room, err := s.store.Room(ctx, req.Room)
+		if err != nil {
+			return false
+		}
+		s.advance(v, room)
+		if room.Seat(req.From) == nil {
+			return true // it has left meanwhile: nobody misses what it said
+		}
+	}
+	return s.receive(ctx, v, req.Session, *req.Out)
+}
+
+// handedOver asks the node that had the session for what it kept, nil if it has nothing.
+func (s *Server) handedOver(m *session, from string) *handover {
+	if from == "" || from == s.node() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, deliveryTimeout)
+	defer cancel()
+	reply, err := s.call(ctx, from, request{Op: opTake, Room: m.view.name, Session: m.id})
+	if err != nil {
+		s.opts.Log.Warn("a session comes without what its node kept", "member", m.id, "node", from, "error", err)
+	}
+	return reply.Handover
+}
+
+// handOver gives away what is kept of a session that another node has now.
+func (s *Server) handOver(req request) *handover {
+	m := s.registry.find(req.Session)
+	if m == nil {
+		return nil
+	}
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	m.view.mu.Lock()
+	seen, told := m.view.room.clone(), m.told
+	m.mu.Lock()
+	rest := &handover{Last: m.replay.last, Heard: m.heard, Seen: seen}
+	rest.Frames = append(rest.Frames, m.replay.frames...)
+	usable := told && !m.gone && !m.anew
+	m.gone = true
+	m.mu.Unlock()
+	m.view.mu.Unlock()
+	s.dismiss(m, reasonMoved)
+	if !usable {
+		return nil
+	}
+	return rest
+}
+
+// adopt takes over what another node has kept, nil if that is not known.
+func (m *session) adopt(from string, node string, rest *handover, seq uint64) {
+	if from == "" || from == node {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.replay.clear()
+	m.anew = rest == nil
+	if rest == nil {
+		m.replay.last = seq
+		return
+	}
+	m.heard = rest.Heard
+	m.replay.last = rest.Last - uint64(len(rest.Frames))
+	for _, frame := range rest.Frames {
+		m.replay.add(frame)
+	}
+}
