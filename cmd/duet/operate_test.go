@@ -48,24 +48,34 @@ func (d *duet) settings(turn string, rest ...string) string {
 // startProcess runs duet until it ends or the test does.
 func startProcess(t *testing.T, turn string, rest ...string) *duet {
 	t.Helper()
-	dir := t.TempDir()
 	d := &duet{
-		t: t, file: filepath.Join(dir, "turnserver.toml"), more: make(chan struct{}), ended: make(chan struct{}),
+		t: t, file: filepath.Join(t.TempDir(), "turnserver.toml"),
 		http: "127.0.0.1:" + freePort(t), turn: "127.0.0.1:" + freePort(t),
 	}
 	d.write(d.settings(turn, rest...))
-	d.cmd = exec.Command("duet", "--config", d.file)
-	d.cmd.Dir = dir
-	stderr, err := d.cmd.StderrPipe()
+	d.start()
+	return d
+}
+
+// start runs a process, the first or the next.
+func (d *duet) start() {
+	d.t.Helper()
+	d.mu.Lock()
+	d.lines, d.more = nil, make(chan struct{})
+	d.mu.Unlock()
+	cmd, ended := exec.Command("duet", "--config", d.file), make(chan struct{})
+	d.cmd, d.ended = cmd, ended
+	cmd.Dir = filepath.Dir(d.file)
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	stdout, err := d.cmd.StdoutPipe()
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
 	}
 	var readers sync.WaitGroup
 	for _, pipe := range []io.Reader{stderr, stdout} {
@@ -73,18 +83,23 @@ func startProcess(t *testing.T, turn string, rest ...string) *duet {
 	}
 	go func() {
 		readers.Wait()
-		d.err = d.cmd.Wait()
-		close(d.ended)
+		d.err = cmd.Wait()
+		close(ended)
 	}()
-	t.Cleanup(func() {
-		_ = d.cmd.Process.Kill()
-		<-d.ended
-		if t.Failed() {
-			t.Log(strings.Join(d.lines, "\n"))
+	d.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if d.t.Failed() {
+			d.t.Log(strings.Join(d.lines, "\n"))
 		}
 	})
 	d.says("Relay ports", 1)
-	return d
+}
+
+// kill ends the process as a machine that fails does.
+func (d *duet) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.ended
 }
 
 func (d *duet) listen(pipe io.Reader) {
