@@ -20,8 +20,11 @@ var mayImport = map[string][]string{
 	"relay/tcp":        {},
 	"relay/udp":        {},
 	"signaling":        {"config"},
-	"web":              {},
-	"e2e/turn":         {},
+
+	"signaling/cluster":   {"signaling"},
+	"signaling/storetest": {"signaling"},
+	"web":                 {},
+	"e2e/turn":            {},
 }
 
 // reserved are third parties, and the only places that may import them.
@@ -30,11 +33,12 @@ var reserved = map[string][]string{
 	"github.com/pion/stun/v3":      {"relay"},
 	"github.com/pion/dtls/v3":      {"relay"},
 	"github.com/gorilla/websocket": {"signaling"},
+	"github.com/nats-io":           {"signaling/cluster"},
 	"github.com/BurntSushi/toml":   {"config"},
 	"github.com/mholt/acmez/v3":    {"cmd/duet"},
 	"github.com/prometheus":        {"cmd/duet"},
 	"net/http":                     {"signaling", "web", "cmd/duet"},
-	"encoding/json":                {"signaling", "cmd/duet", "config"},
+	"encoding/json":                {"signaling", "signaling/cluster", "cmd/duet", "config"},
 }
 
 // onlyFiles are the files of relay that alone may import what pion calls a package.

@@ -1,0 +1,243 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/duetcall/duet/signaling"
+	"github.com/duetcall/duet/signaling/storetest"
+)
+
+// three lets three nodes into a cluster of three servers.
+func three(t *testing.T) (*natsServers, []*Cluster) {
+	t.Helper()
+	n := startNATS(t, 3)
+	var nodes []*Cluster
+	for i := range 3 {
+		nodes = append(nodes, n.open(i, Options{}))
+		t.Cleanup(nodes[i].Close)
+	}
+	return n, nodes
+}
+
+func TestRoomsInNATSAreAStore(t *testing.T) {
+	c := startNATS(t, 1).open(0, Options{})
+	t.Cleanup(c.Close)
+	storetest.Run(t, c)
+}
+
+func TestRoomsThatThreeNodesShareAreAStore(t *testing.T) {
+	_, nodes := three(t)
+	storetest.Run(t, nodes[0], nodes[1], nodes[2])
+}
+
+func TestWithoutAMajorityNothingIsChangedAndNobodyGuesses(t *testing.T) {
+	n, nodes := three(t)
+	sit := func(r *signaling.Room) error {
+		r.Seats = append(r.Seats, signaling.Seat{ID: fmt.Sprint("m_", len(r.Seats))})
+		return nil
+	}
+	if _, _, err := nodes[0].Update(t.Context(), "tea", sit); err != nil {
+		t.Fatal(err)
+	}
+	n.stop(1)
+	n.stop(2)
+	began := time.Now()
+	var err error
+	for range 3 { // the first may have been on its way to a server that is gone
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		if _, _, err = nodes[0].Update(ctx, "tea", sit); !errors.Is(err, signaling.ErrUnavailable) {
+			t.Fatalf("got %v", err)
+		}
+		cancel()
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("three answers took %v", took)
+	}
+	within(t, "a node that is cut off knows nobody", func() bool {
+		_, err := nodes[0].Nodes(t.Context())
+		return errors.Is(err, signaling.ErrUnavailable)
+	})
+
+	n.start(1)
+	n.start(2)
+	within(t, "the room is there again", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, after, err := nodes[0].Update(ctx, "tea", sit)
+		return err == nil && len(after.Seats) >= 2
+	})
+	within(t, "the nodes see each other again", func() bool {
+		live, err := nodes[0].Nodes(t.Context())
+		return err == nil && len(live) == 3
+	})
+}
+
+func TestANodeThatIsGoneIsMissed(t *testing.T) {
+	n := startNATS(t, 1)
+	ann, bo := n.open(0, Options{Lease: func() Lease { return Lease{URLs: []string{"turn:192.0.2.1:3478"}, Load: 7} }}), n.open(0, Options{})
+	t.Cleanup(ann.Close)
+	sees := func(want ...string) func() bool {
+		return func() bool {
+			live, err := ann.Nodes(t.Context())
+			slices.Sort(live)
+			slices.Sort(want)
+			return err == nil && slices.Equal(live, want)
+		}
+	}
+	within(t, "they see each other", sees(ann.Node(), bo.Node()))
+	within(t, "and what they say", func() bool {
+		others := bo.Others()
+		return len(others) == 1 && others[0].Load == 7 && slices.Equal(others[0].URLs, []string{"turn:192.0.2.1:3478"})
+	})
+	bo.Close()
+	began := time.Now()
+	within(t, "who says so is gone at once", sees(ann.Node()))
+	if took := time.Since(began); took > leaseTime/2 {
+		t.Errorf("that took %v", took)
+	}
+
+	dead := n.open(0, Options{})
+	within(t, "a third is seen", sees(ann.Node(), dead.Node()))
+	dead.end() // it renews its lease no more, and says nothing
+	within(t, "who says nothing is gone with its lease", sees(ann.Node()))
+	dead.conn.Close()
+	dead.parts.Wait()
+}
+
+func TestANodeThatDrainsIsRecommendedToNobody(t *testing.T) {
+	n := startNATS(t, 1)
+	draining := false
+	ann := n.open(0, Options{})
+	bo := n.open(0, Options{Lease: func() Lease { return Lease{Draining: draining} }})
+	t.Cleanup(ann.Close)
+	t.Cleanup(bo.Close)
+	within(t, "it is there", func() bool { return len(ann.Others()) == 1 })
+	bo.end()
+	bo.parts.Wait() // nothing else renews the lease now
+	draining = true
+	if err := bo.Announce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "it drains", func() bool { return len(ann.Others()) == 0 })
+	if live, _ := ann.Nodes(t.Context()); len(live) != 2 {
+		t.Errorf("%d nodes live: one that drains has members", len(live))
+	}
+}
+
+func TestCallsArriveInOrderAndAreAnswered(t *testing.T) {
+	_, nodes := three(t)
+	ctx, end := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var heard []string
+	served := make(chan error, 1)
+	go func() {
+		served <- nodes[1].Serve(ctx, func(_ context.Context, request []byte) []byte {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, string(request))
+			return []byte(strings.ToUpper(string(request)))
+		})
+	}()
+	within(t, "the node serves", func() bool {
+		_, err := nodes[0].Call(t.Context(), nodes[1].Node(), []byte("hello"))
+		return err == nil
+	})
+	mu.Lock()
+	heard = nil
+	mu.Unlock()
+	var want []string
+	for i := range 200 {
+		text := fmt.Sprint("m", i)
+		want = append(want, text)
+		if reply, err := nodes[0].Call(t.Context(), nodes[1].Node(), []byte(text)); err != nil || string(reply) != strings.ToUpper(text) {
+			t.Fatalf("got %q, %v", reply, err)
+		}
+	}
+	if !slices.Equal(heard, want) {
+		t.Errorf("heard %v", heard)
+	}
+	if _, err := nodes[0].Call(t.Context(), "nobody", nil); !errors.Is(err, signaling.ErrNoNode) {
+		t.Errorf("got %v", err)
+	}
+	end()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if _, err := nodes[0].Call(t.Context(), nodes[1].Node(), nil); !errors.Is(err, signaling.ErrNoNode) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWatchTellsWhatHappenedAlsoWhileTheConnectionWasLost(t *testing.T) {
+	n := startNATS(t, 1)
+	c, other := n.open(0, Options{}), n.open(0, Options{})
+	t.Cleanup(c.Close)
+	t.Cleanup(other.Close)
+	seat := func(r *signaling.Room) error {
+		r.Seats = append(r.Seats, signaling.Seat{ID: "m_1"})
+		return nil
+	}
+	change := func(name string, by func(*signaling.Room) error) {
+		t.Helper()
+		within(t, "changing "+name, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			_, _, err := other.Update(ctx, name, by)
+			return err == nil
+		})
+	}
+	change("before", seat)
+
+	var mu sync.Mutex
+	now, was := map[string]int{}, map[string]int{}
+	watching := make(chan error, 1)
+	ctx, end := context.WithCancel(t.Context())
+	go func() {
+		watching <- c.Watch(ctx, func(before, after signaling.Room) {
+			mu.Lock()
+			defer mu.Unlock()
+			was[after.Name], now[after.Name] = len(before.Seats), len(after.Seats)
+		})
+	}()
+	seats := func(name string, before, after int) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return was[name] == before && now[name] == after
+		}
+	}
+	within(t, "the rooms are known", func() bool { rooms, err := c.Rooms(t.Context()); return err == nil && len(rooms) == 1 })
+	change("tea", seat)
+	within(t, "a new room", seats("tea", 0, 1))
+	change("before", seat)
+	within(t, "a second seat", seats("before", 1, 2))
+
+	n.stop(0)
+	n.start(0)
+	change("tea", func(r *signaling.Room) error { r.Seats = nil; return nil })
+	within(t, "an end", seats("tea", 1, 0))
+	change("coffee", seat)
+	within(t, "a beginning", seats("coffee", 0, 1))
+	end()
+	if err := <-watching; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestANodeThatCannotGetInSaysWhy(t *testing.T) {
+	for _, row := range []struct{ url, want string }{
+		{"nats://ann:secret@127.0.0.1:1", "connecting to NATS at nats://127.0.0.1:1"},
+	} {
+		_, err := Open(t.Context(), Options{URL: row.url})
+		if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait in these tests.
+const patience = 30 * time.Second
+
+// natsServers are real NATS servers in this process, that keep rooms together.
+type natsServers struct {
+	t       *testing.T
+	running []*server.Server
+	options []*server.Options
+}
+
+// startNATS runs one server, or a cluster of three.
+func startNATS(t *testing.T, count int) *natsServers {
+	t.Helper()
+	n := &natsServers{t: t}
+	var routes []string
+	for range count {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)))
+	}
+	for i := range count {
+		options := &server.Options{
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: freePort(t), NoSigs: true, NoLog: true,
+			JetStream: true, StoreDir: t.TempDir(), JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 256 << 20,
+		}
+		if count > 1 {
+			route, _ := url.Parse(routes[i])
+			options.Cluster = server.ClusterOpts{Name: "duet", Host: "127.0.0.1", Port: portOf(route)}
+			options.Routes = server.RoutesFromStr(strings.Join(routes, ","))
+		}
+		n.options = append(n.options, options)
+		n.running = append(n.running, nil)
+		n.start(i)
+	}
+	t.Cleanup(func() {
+		for i := range n.running {
+			n.stop(i)
+		}
+	})
+	n.settle()
+	return n
+}
+
+func (n *natsServers) start(i int) {
+	n.t.Helper()
+	s, err := server.NewServer(n.options[i].Clone())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(patience) {
+		n.t.Fatal("NATS does not start")
+	}
+	n.running[i] = s
+}
+
+func (n *natsServers) stop(i int) {
+	if s := n.running[i]; s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		n.running[i] = nil
+	}
+}
+
+// settle waits until the servers have a leader.
+func (n *natsServers) settle() {
+	n.t.Helper()
+	within(n.t, "NATS has a leader", func() bool {
+		for _, s := range n.running {
+			if s != nil && (len(n.running) == 1 || s.JetStreamIsLeader()) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// url is that of all servers, the i-th first.
+func (n *natsServers) url(i int) string {
+	var urls []string
+	for k := range n.options {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", n.options[(i+k)%len(n.options)].Port))
+	}
+	return strings.Join(urls, ",")
+}
+
+// open lets a node in.
+func (n *natsServers) open(i int, opts Options) *Cluster {
+	n.t.Helper()
+	opts.URL, opts.Replicas, opts.Log = n.url(i), len(n.options), slog.New(slog.DiscardHandler)
+	c, err := Open(n.t.Context(), opts)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return c
+}
+
+// within waits for what comes by itself.
+func within(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func portOf(u *url.URL) (port int) {
+	_, _ = fmt.Sscan(u.Port(), &port)
+	return port
+}
