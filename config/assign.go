@@ -77,6 +77,9 @@ func (l *loader) assignMap(key string, target reflect.Value, table map[string]an
 
 func (l *loader) assignText(key string, target reflect.Value, text string) {
 	pointer := target.Addr().Interface()
+	if _, isPath := pointer.(*Path); isPath {
+		text = l.given[key].source.beside(text)
+	}
 	if hint, ok := parseText(pointer, text); !ok {
 		l.report(fmt.Sprintf("%s is not %s", quote(text), textWanted(pointer)), hint, key)
 	}

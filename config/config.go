@@ -31,6 +31,7 @@ import (
 type Config struct {
 	HTTP      HTTP      `toml:"http"`
 	Signaling Signaling `toml:"signaling"`
+	Webhooks  Webhooks  `toml:"webhooks"`
 	Turn      Turn      `toml:"turn"`
 	TLS       TLS       `toml:"tls"`
 	Metrics   Metrics   `toml:"metrics"`
@@ -101,6 +102,52 @@ type Signaling struct {
 	MaxRooms int `toml:"max_rooms"`
 	// MaxMembers is how many members all rooms together may hold.
 	MaxMembers int `toml:"max_members"`
+	// Auth says who may join.
+	Auth Auth `toml:"auth"`
+}
+
+// Auth says who may join a room: holders of a token, those whom a webhook allows, or,
+// without any key, everybody.
+type Auth struct {
+	// Required closes the server to all who bring no token.
+	Required bool `toml:"required"`
+	// TokenSecret signs tokens with HS256 (RFC 7518 section 3.2), at least 32 bytes.
+	// Empty: no such token is good.
+	TokenSecret Secret `toml:"token_secret"`
+	// TokenSecretPrevious is accepted beside TokenSecret, so that a secret can be changed
+	// while tokens of the old one are in use.
+	TokenSecretPrevious Secret `toml:"token_secret_previous"`
+	// JWKSFile is a JWK set (RFC 7517) with the Ed25519 public keys (RFC 8037) of tokens
+	// signed with EdDSA. Empty: no such token is good.
+	JWKSFile Path `toml:"jwks_file"`
+	// Issuer and Audience must be the token's "iss" and among its "aud". Empty: whatever
+	// they are.
+	Issuer   string `toml:"issuer"`
+	Audience string `toml:"audience"`
+	// WebhookURL is asked about each join, http or https. Empty: nobody is.
+	WebhookURL string `toml:"webhook_url"`
+	// WebhookSecret signs what it is asked, at least 32 bytes.
+	WebhookSecret Secret `toml:"webhook_secret"`
+}
+
+// Keys reports whether there is a key that a token can be checked with.
+func (a Auth) Keys() bool {
+	return a.TokenSecret != "" || a.TokenSecretPrevious != "" || a.JWKSFile != ""
+}
+
+// Webhooks is who is told of what happens in rooms.
+type Webhooks struct {
+	// URL is where events are sent, http or https. Empty: nowhere.
+	URL string `toml:"url"`
+	// Secret signs them, at least 32 bytes.
+	Secret Secret `toml:"secret"`
+	// Events are the types that are sent. Empty: all of EventTypes.
+	Events []string `toml:"events"`
+}
+
+// EventTypes returns every type of event that a webhook can be told of.
+func EventTypes() []string {
+	return []string{"room.opened", "room.closed", "member.joined", "member.left", "member.away", "member.back"}
 }
 
 // Turn is the STUN/TURN relay.

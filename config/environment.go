@@ -89,7 +89,8 @@ func (s schema) variableHint(name string) string {
 	bare := strings.TrimPrefix(name, envPrefix)
 	for _, e := range s.entries {
 		if key := strings.ToUpper(e.name); bare == key || slices.ContainsFunc(s.sections, func(section string) bool {
-			return bare == strings.ToUpper(section)+"_"+key
+			_, last, _ := cutLast(section)
+			return bare == upper(section)+"_"+key || section == e.section && bare == upper(last)+"_"+key
 		}) {
 			return fmt.Sprintf("did you mean %q?", e.variable())
 		}

@@ -72,14 +72,16 @@ func (l *loader) flatten(given map[string]assignment, from source, section toml.
 func (s schema) keyHint(section, name string) string {
 	exact := strings.ReplaceAll(strings.ToLower(name), "-", "_") // coturn writes min-port
 	here := s.names(section)
-	if section == "" {
-		here = s.sections
-	}
 	if slices.Contains(here, exact) {
 		return fmt.Sprintf("did you mean %q?", exact)
 	}
 	if sections := s.sectionsWith(exact); sections != "" {
 		return "belongs in " + sections
+	}
+	for _, known := range s.sections {
+		if _, last, nested := cutLast(known); nested && last == exact {
+			return "did you mean [" + known + "]?"
+		}
 	}
 	if hint := didYouMean(name, here); hint != "" {
 		return hint

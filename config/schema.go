@@ -58,9 +58,14 @@ func (s schema) find(key string) (entry, bool) {
 	return s.entries[i], true
 }
 
-// names lists the keys of a section.
+// names lists the keys of a section and the sections in it. The file itself has sections alone.
 func (s schema) names(section string) []string {
 	var names []string
+	for _, sub := range s.sections {
+		if outer, last, _ := cutLast(sub); outer == section {
+			names = append(names, last)
+		}
+	}
 	for _, e := range s.entries {
 		if e.section == section {
 			names = append(names, e.name)
@@ -73,7 +78,18 @@ func (e entry) key() string { return strings.TrimPrefix(e.section+"."+e.name, ".
 
 // variable returns the name of the environment variable, DUET_TURN_MIN_PORT.
 func (e entry) variable() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(e.key(), ".", "_"))
+	return envPrefix + upper(e.key())
+}
+
+// upper writes a key or a section as the environment does.
+func upper(key string) string { return strings.ToUpper(strings.ReplaceAll(key, ".", "_")) }
+
+// cutLast cuts the last name off a section: "signaling.auth" is "auth" in "signaling".
+func cutLast(section string) (outer, last string, nested bool) {
+	if i := strings.LastIndexByte(section, '.'); i >= 0 {
+		return section[:i], section[i+1:], true
+	}
+	return "", section, false
 }
 
 // secret reports whether the value must never be shown.

@@ -124,6 +124,12 @@ func TestNoProblemHoldsASecret(t *testing.T) {
 		"turn.users = { ann = hunter2 }",
 		"turn.users = 'hunter2'",
 		"turn.users = ['hunter2']",
+		"signaling.auth.token_secret = 'hunter2'",
+		"signaling.auth.token_secret = hunter2",
+		"[signaling.auth]\nwebhook_url = 'https://ann:hunter2@example.org'",
+		"[signaling.auth]\nwebhook_url = 'ann:hunter2@ nowhere'",
+		"[signaling.auth]\ntoken_secrt = 'hunter2'",
+		"[webhooks]\nsecret = 'hunter2'",
 		"http.public_url = 'https://ann:hunter2@example.org'",
 		"http.public_url = 'ann:hunter2@ nowhere'",
 		"http.allowed_origins = ['https://ann:hunter2@example.org/']",
@@ -133,7 +139,7 @@ func TestNoProblemHoldsASecret(t *testing.T) {
 			t.Errorf("%s\ngives: %v", text, err)
 		}
 	}
-	for _, variable := range []string{"DUET_TURN_STATIC_AUTH_SECRET=" + hidden + "\xff", "DUET_SECRET=" + hidden, "DUET_TURN_USERS=:=" + hidden} {
+	for _, variable := range []string{"DUET_TURN_STATIC_AUTH_SECRET=" + hidden + "\xff", "DUET_SECRET=" + hidden, "DUET_SIGNALING_AUTH_TOKEN_SECRET=" + hidden, "DUET_TURN_USERS=:=" + hidden} {
 		_, err := loadText("", []string{variable}, nil)
 		if err == nil || strings.Contains(err.Error(), hidden) {
 			t.Errorf("%s\ngives: %v", variable, err)
@@ -145,6 +151,8 @@ func TestSecretsHideFromEveryPrinter(t *testing.T) {
 	c := Default()
 	c.Turn.StaticAuthSecret, c.Turn.StaticAuthSecretPrevious = hidden, hidden
 	c.Turn.Users = map[string]Secret{"ann": hidden}
+	c.Signaling.Auth.TokenSecret, c.Signaling.Auth.TokenSecretPrevious, c.Signaling.Auth.WebhookSecret = hidden, hidden, hidden
+	c.Webhooks.Secret = hidden
 	var out bytes.Buffer
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&out, format+"\n", c)

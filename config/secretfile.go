@@ -61,9 +61,7 @@ func (l *loader) readSecret(e entry, given assignment) {
 	if path == "" {
 		return
 	}
-	if !filepath.IsAbs(path) && given.source.marks != nil {
-		path = filepath.Join(filepath.Dir(given.source.file), path)
-	}
+	path = given.source.beside(path)
 	limit := maxSecretFile
 	users, isUsers := e.target.Addr().Interface().(*map[string]Secret)
 	if isUsers {
@@ -87,6 +85,15 @@ func (l *loader) readSecret(e entry, given assignment) {
 			e.target.SetString(secret)
 		}
 	}
+}
+
+// beside returns where a path of that source leads: a relative one in a file starts at the
+// file's directory.
+func (s source) beside(path string) string {
+	if path == "" || filepath.IsAbs(path) || s.marks == nil {
+		return path
+	}
+	return filepath.Join(filepath.Dir(s.file), path)
 }
 
 // parseUsers reads lines of name:password. Empty lines and those that begin with "#" are skipped.

@@ -15,7 +15,7 @@ import (
 // It returns "" for a type that is not written as a string.
 func textWanted(target any) string {
 	switch target.(type) {
-	case *string, *Secret:
+	case *string, *Secret, *Path:
 		return "a string"
 	case *Duration:
 		return `a duration such as "45s" or "12h"`
@@ -45,6 +45,8 @@ func parseText(target any, text string) (hint string, ok bool) {
 		*v, ok = text, true
 	case *Secret:
 		*v, ok = Secret(text), true
+	case *Path:
+		*v, ok = Path(text), true
 	case *Duration:
 		*v, hint, ok = parseDuration(text)
 	case *netip.Addr:

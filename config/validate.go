@@ -51,6 +51,8 @@ func validate(c Config) findings {
 	var f findings
 	f.http(c.HTTP)
 	f.signaling(c.Signaling)
+	f.auth(c.Signaling.Auth)
+	f.webhooks(c.Webhooks)
 	f.turn(c.Turn)
 	f.users(c.Turn.Users)
 	f.tls(c.TLS)

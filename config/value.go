@@ -34,6 +34,13 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText hides the secret from encoding/json and the like.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// Path is that of a file. A relative one in the configuration file starts at the
+// directory of that.
+type Path string
+
+// String returns the path.
+func (p Path) String() string { return string(p) }
+
 // Duration is a time.Duration written as a string, "45s" or "12h".
 type Duration time.Duration
 

@@ -42,6 +42,12 @@ func TestExampleHasEveryKeyWithAComment(t *testing.T) {
 	}
 }
 
+// long is a secret that may sign, standIn what stands for secrets that were written.
+const (
+	long    = hidden + "-and-as-long-as-a-key-must-be"
+	standIn = "stand-in-that-is-as-long-as-a-key-must-be"
+)
+
 // full and withACME are configurations that together differ from Default in every key.
 func full() Config {
 	addr := netip.MustParseAddr
@@ -50,7 +56,14 @@ func full() Config {
 			Listen: "[::1]:80", PublicURL: "https://call.example.org", AllowedOrigins: []string{"*", "https://a.example"},
 			TrustedProxies: []Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
-		Signaling: Signaling{Capacity: 6, Grace: Duration(90 * time.Second), MaxRooms: 1, MaxMembers: 6},
+		Signaling: Signaling{
+			Capacity: 6, Grace: Duration(90 * time.Second), MaxRooms: 1, MaxMembers: 6,
+			Auth: Auth{
+				Required: true, TokenSecret: long, TokenSecretPrevious: long, JWKSFile: "/etc/duet/keys.json",
+				Issuer: "app \"é\"", Audience: "duet", WebhookURL: "https://app.example.org/join?x=1", WebhookSecret: long,
+			},
+		},
+		Webhooks: Webhooks{URL: "http://127.0.0.1:8000/", Secret: long, Events: []string{"room.opened", "member.left"}},
 		Turn: Turn{
 			Realm:          "a \"b\" \\ é",
 			ListeningIP:    []netip.Addr{addr("10.0.0.1"), addr("::1")},
@@ -115,7 +128,7 @@ func checkRoundTrip(t *testing.T, c Config) {
 	if err := Write(&out, c); err != nil {
 		t.Fatal(err)
 	}
-	text := strings.ReplaceAll(out.String(), redacted, "stand-in")
+	text := strings.ReplaceAll(out.String(), redacted, standIn)
 	got, err := loadText(text, nil, nil)
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, text)
@@ -132,11 +145,14 @@ func withStandIns(c Config) Config {
 		if c.Turn.Users == nil {
 			c.Turn.Users = make(map[string]Secret)
 		}
-		c.Turn.Users[name] = "stand-in"
+		c.Turn.Users[name] = standIn
 	}
-	for _, s := range []*Secret{&c.Turn.StaticAuthSecret, &c.Turn.StaticAuthSecretPrevious} {
+	for _, s := range []*Secret{
+		&c.Turn.StaticAuthSecret, &c.Turn.StaticAuthSecretPrevious, &c.Webhooks.Secret,
+		&c.Signaling.Auth.TokenSecret, &c.Signaling.Auth.TokenSecretPrevious, &c.Signaling.Auth.WebhookSecret,
+	} {
 		if *s != "" {
-			*s = "stand-in"
+			*s = standIn
 		}
 	}
 	return c

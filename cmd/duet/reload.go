@@ -15,6 +15,10 @@ func reloadable() []string {
 	return []string{
 		"http.public_url", "http.allowed_origins", "http.trusted_proxies",
 		"signaling.capacity", "signaling.max_rooms", "signaling.max_members",
+		"signaling.auth.required", "signaling.auth.token_secret", "signaling.auth.token_secret_previous",
+		"signaling.auth.jwks_file", "signaling.auth.issuer", "signaling.auth.audience",
+		"signaling.auth.webhook_url", "signaling.auth.webhook_secret",
+		"webhooks.url", "webhooks.secret", "webhooks.events",
 		"turn.users", "turn.static_auth_secret", "turn.static_auth_secret_previous", "turn.credential_ttl",
 		"turn.user_quota", "turn.total_quota", "turn.stale_nonce", "turn.max_allocate_lifetime",
 		"turn.max_permissions", "turn.max_channels", "turn.error_rate", "turn.binding_rate", "turn.software",
