@@ -22,14 +22,15 @@ const (
 
 // Close codes of duet.v1, beside those of RFC 6455.
 const (
-	closeProtocol    = 4400
-	closeForbidden   = 4403
-	closeRoomGone    = 4404
-	closeTimedOut    = 4408
-	closeReplaced    = 4409
-	closeExpired     = 4410
-	closeRateLimited = 4429
-	closeKicked      = 4460
+	closeProtocol        = 4400
+	closeUnauthenticated = 4401
+	closeForbidden       = 4403
+	closeRoomGone        = 4404
+	closeTimedOut        = 4408
+	closeReplaced        = 4409
+	closeExpired         = 4410
+	closeRateLimited     = 4429
+	closeKicked          = 4460
 )
 
 // queued is a frame on its way to the writer, with its seq in the session, if any.

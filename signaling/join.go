@@ -1,11 +1,18 @@
 package signaling
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // join seats the socket's member, or has it wait until somebody lets it in. The room's view tells it
 // and everyone else.
 func (r *reader) join(in Inbound) bool {
-	m, refused := r.server.join(in, r.conn)
+	on, refused := r.server.authorize(in, r.client)
+	var m *session
+	if refused == nil {
+		m, refused = r.server.join(in, on, r.conn)
+	}
 	if refused != nil {
 		r.fail(*refused)
 		return false
@@ -22,22 +29,27 @@ func (r *reader) seated(m *session) {
 	r.server.joinedOrGone()
 }
 
-func (s *Server) join(in Inbound, c *conn) (*session, *refusal) {
+func (s *Server) join(in Inbound, on terms, c *conn) (*session, *refusal) {
 	if s.isClosed() {
 		return nil, restarting()
 	}
 	m := s.newSession(newID())
-	ice := s.opts.ICEServers(m.id)
+	m.extra = on.ICEServers
+	ice := s.ice(m)
 	m.conn, m.welcome = c, &ice
 	if _, refused := s.registry.add(in.Room, m); refused != nil {
 		return nil, refused
 	}
 	e := entrant{
-		seat:   Seat{ID: m.id, Name: in.Name, Node: s.node(), Keys: newKeys()},
+		seat: Seat{
+			ID: m.id, Name: cmp.Or(on.Name, in.Name), Subject: on.Subject,
+			Host: on.Role == RoleHost, Guest: on.Role == RoleGuest, Node: s.node(), Keys: newKeys(),
+		},
 		key:    s.sealer.roomKey(in.Room, in.Key),
 		make:   in.Create,
 		knock:  in.Knock,
 		before: s.before(in),
+		must:   on.returns,
 	}
 	born := random(9)
 	room, err := s.update(in.Room, func(r *Room) error { return r.enter(e, s.registry.capacity(), born) })

@@ -30,6 +30,9 @@ const maxAttempt = 64
 // maxKey bounds the key of a room, in bytes.
 const maxKey = 256
 
+// MaxTokenBytes bounds the token of a join.
+const MaxTokenBytes = 8 << 10
+
 // maxSeq is the largest seq that every client can count to (2⁵³-1).
 const maxSeq = 1<<53 - 1
 
@@ -132,7 +135,7 @@ type Inbound struct {
 	Type Type
 
 	// join
-	Room, Name         string
+	Room, Name, Token  string
 	Create, Knock      bool
 	OldSession, OldKey string
 
@@ -195,18 +198,19 @@ type Code string
 
 // The error codes of duet.v1 that this server gives.
 const (
-	CodeBadRequest     Code = "bad_request"
-	CodeUnknownType    Code = "unknown_type"
-	CodeMemberNotFound Code = "member_not_found"
-	CodeRateLimited    Code = "rate_limited"
-	CodeRoomFull       Code = "room_full"
-	CodeRoomLocked     Code = "room_locked"
-	CodeBadKey         Code = "bad_key"
-	CodeForbidden      Code = "forbidden"
-	CodeSessionExpired Code = "session_expired"
-	CodeCapacity       Code = "capacity"
-	CodeUnavailable    Code = "unavailable"
-	CodeInternal       Code = "internal"
+	CodeBadRequest      Code = "bad_request"
+	CodeUnknownType     Code = "unknown_type"
+	CodeMemberNotFound  Code = "member_not_found"
+	CodeRateLimited     Code = "rate_limited"
+	CodeRoomFull        Code = "room_full"
+	CodeRoomLocked      Code = "room_locked"
+	CodeBadKey          Code = "bad_key"
+	CodeUnauthenticated Code = "unauthenticated"
+	CodeForbidden       Code = "forbidden"
+	CodeSessionExpired  Code = "session_expired"
+	CodeCapacity        Code = "capacity"
+	CodeUnavailable     Code = "unavailable"
+	CodeInternal        Code = "internal"
 )
 
 // Action is what a client should do after an error.
@@ -288,6 +292,7 @@ func Decode(frame []byte) (Inbound, error) {
 		Knock       bool            `json:"knock"`
 		OldSession  string          `json:"old_session"`
 		OldKey      string          `json:"old_key"`
+		Token       string          `json:"token"`
 		Locked      *bool           `json:"locked"`
 		ID          string          `json:"id"`
 		Session     string          `json:"session"`
@@ -310,7 +315,7 @@ func Decode(frame []byte) (Inbound, error) {
 	case TypeJoin:
 		in.Room, in.Name = CleanName(wire.Room), truncate(CleanName(wire.Name), maxNameRunes)
 		in.Key, in.Create, in.Knock = wire.Key, wire.Create, wire.Knock
-		in.OldSession, in.OldKey = wire.OldSession, wire.OldKey
+		in.OldSession, in.OldKey, in.Token = wire.OldSession, wire.OldKey, wire.Token
 		return in, in.checkJoin()
 	case TypeResume:
 		in.Session, in.Key, in.Attempt, in.Seq = wire.Session, wire.Key, wire.Attempt, wire.Seq
@@ -340,7 +345,8 @@ func Decode(frame []byte) (Inbound, error) {
 	return in, nil
 }
 
-// checkJoin checks what a member calls the room and itself, and the size of the room's key.
+// checkJoin checks what a member calls the room and itself, and the sizes of the room's key and
+// of the token.
 func (in *Inbound) checkJoin() error {
 	switch {
 	case in.Room == "":
@@ -349,6 +355,8 @@ func (in *Inbound) checkJoin() error {
 		return fmt.Errorf("the room's name is longer than %d characters", maxNameRunes)
 	case len(in.Key) > maxKey:
 		return fmt.Errorf("the key is longer than %d bytes", maxKey)
+	case len(in.Token) > MaxTokenBytes:
+		return fmt.Errorf("the token is longer than %d bytes", MaxTokenBytes)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 // fromClients are the examples that a member sends; the others a server sends.
 var fromClients = map[string]Type{
-	"join": TypeJoin, "signal-description": TypeSignal, "signal-candidates": TypeSignal,
+	"join": TypeJoin, "join-token": TypeJoin, "signal-description": TypeSignal, "signal-candidates": TypeSignal,
 	"signal-end-of-candidates": TypeSignal, "ice-request": TypeICE, "leave": TypeLeave, "ping": TypePing, "resume": TypeResume,
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -33,6 +34,7 @@ type reader struct {
 	server *Server
 	conn   *conn
 	log    *slog.Logger
+	client netip.Addr // invalid if it is not known
 
 	session *session // nil until joined
 	since   time.Time
@@ -134,7 +136,7 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 		r.session.heard++
 		r.signal(in)
 	case TypeICE:
-		ice := r.server.opts.ICEServers(r.session.id)
+		ice := r.server.ice(r.session)
 		r.session.send(Outbound{Type: TypeICE, ICE: &ice})
 	case TypeLock, TypeKick, TypeEnd, TypeAdmit, TypeRefuse:
 		if refused := r.server.act(r.session, in); refused != nil {

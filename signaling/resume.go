@@ -43,7 +43,7 @@ func (s *Server) resume(in Inbound, c *conn) (*session, *refusal) {
 		return nil, refused
 	}
 	defer m.acting.Unlock()
-	ice := s.opts.ICEServers(m.id)
+	ice := s.ice(m)
 	from, room, err := s.take(m, t, in.Attempt)
 	if err == nil {
 		rest := s.handedOver(m, from)
@@ -71,7 +71,7 @@ func (s *Server) claim(t ticket, seq uint64) (*session, *refusal) {
 				return nil, restarting() // the next process makes it anew
 			}
 			m = s.newSession(t.Session)
-			m.anew, m.ready = true, make(chan struct{})
+			m.anew, m.ready, m.extra = true, make(chan struct{}), t.Extra
 			m.replay.last = seq
 			var refused *refusal
 			if m, refused = s.registry.add(t.Room, m); refused != nil {

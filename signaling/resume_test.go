@@ -200,7 +200,7 @@ func unconnected() *conn { return &conn{wake: make(chan struct{}, 1)} }
 // seat gives somebody a seat in the room "tea", without a network.
 func seat(t *testing.T, s *Server, name string) *session {
 	t.Helper()
-	m, refused := s.join(Inbound{Room: "tea", Name: name}, unconnected())
+	m, refused := s.join(Inbound{Room: "tea", Name: name}, terms{}, unconnected())
 	if refused != nil {
 		t.Fatal(refused)
 	}

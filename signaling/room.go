@@ -22,6 +22,7 @@ type entrant struct {
 	knock bool   // at a locked room
 	// before is the key of a session whose seat this one takes over.
 	before *ticket
+	must   bool // take it over: nobody has allowed it anything else
 }
 
 // enter gives e a seat, or lets it knock, or says why not. What a wrong key is told is what
@@ -29,6 +30,8 @@ type entrant struct {
 func (r *Room) enter(e entrant, capacity int, born string) error {
 	returns := r.giveUp(&e)
 	switch {
+	case e.must && !returns: // it was there a moment ago
+		return expired()
 	case len(r.Seats) == 0 && !returns:
 		if e.key != nil && !e.make {
 			return badKey()
@@ -44,7 +47,7 @@ func (r *Room) enter(e entrant, capacity int, born string) error {
 		if len(r.Knocks) >= maxKnocks {
 			return &refusal{CodeRoomLocked, "Too many people wait to come in. Try again later.", ActionStop, closeForbidden, 0}
 		}
-		r.Knocks = append(r.Knocks, Knock{ID: e.seat.ID, Name: e.seat.Name, Guest: e.seat.Guest, Host: e.seat.Host, Node: e.seat.Node})
+		r.Knocks = append(r.Knocks, Knock{ID: e.seat.ID, Name: e.seat.Name, Subject: e.seat.Subject, Guest: e.seat.Guest, Host: e.seat.Host, Node: e.seat.Node})
 		return nil
 	}
 	r.sit(e.seat)
@@ -60,7 +63,11 @@ func (r *Room) giveUp(e *entrant) bool {
 	if seat == nil || !seat.Keys.accept(*e.before, "") {
 		return false
 	}
-	e.seat.Host = e.seat.Host || seat.Host && !e.seat.Guest
+	if e.must {
+		e.seat.Name, e.seat.Host, e.seat.Guest, e.seat.Subject = seat.Name, seat.Host, seat.Guest, seat.Subject
+	} else {
+		e.seat.Host = e.seat.Host || seat.Host && !e.seat.Guest
+	}
 	r.leave(e.before.Session, ReasonLeft)
 	return true
 }
@@ -112,7 +119,7 @@ func (r *Room) restore(t ticket, capacity int) error {
 	}
 	r.Arrived = max(r.Arrived, t.Order)
 	r.Seats = slices.Insert(r.Seats, at, Seat{
-		ID: t.Session, Name: t.Name, Order: t.Order, Host: t.Host, Guest: t.Guest,
+		ID: t.Session, Name: t.Name, Subject: t.Subject, Order: t.Order, Host: t.Host, Guest: t.Guest,
 		Keys: Keys{Generation: t.Generation, Secret: t.Secret}, Restored: true,
 	})
 	return nil
@@ -176,7 +183,7 @@ func (r *Room) admit(id string) error {
 	}
 	k := r.Knocks[i]
 	r.Knocks = slices.Delete(r.Knocks, i, i+1)
-	r.sit(Seat{ID: k.ID, Name: k.Name, Host: k.Host, Guest: k.Guest, Node: k.Node, Keys: newKeys()})
+	r.sit(Seat{ID: k.ID, Name: k.Name, Subject: k.Subject, Host: k.Host, Guest: k.Guest, Node: k.Node, Keys: newKeys()})
 	return nil
 }
 

@@ -63,7 +63,7 @@ func TestAWrongKeyAndAnUnknownRoomAreAnsweredAlike(t *testing.T) {
 	asks(t, url, `"key":"sesame","create":true`)
 	answer := func(room string) (string, time.Duration) {
 		began := time.Now()
-		_, refused := s.join(Inbound{Room: room, Key: "guess"}, unconnected())
+		_, refused := s.join(Inbound{Room: room, Key: "guess"}, terms{}, unconnected())
 		took := time.Since(began)
 		if refused == nil {
 			t.Fatal("let in")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,13 @@ type Options struct {
 	// said so, after the grace time of those whose socket was lost. It must not block.
 	// Shutdown is no departure. Nil: nobody is told.
 	Left func(memberID string)
+	// Authorize decides whether somebody may join, and on what terms. Its error is a *Denied, or
+	// anything else if nobody can know now. It is called by several goroutines at once, without
+	// a lock, and has until ctx ends: some seconds. Resumes are not asked about. Nil: everybody may join.
+	Authorize func(ctx context.Context, req JoinRequest) (Grant, error)
+	// Events is told what happens in rooms: what this process has done, in that order if it is
+	// alone. In a cluster the order is that of RoomEvent.Revision. It must not block. Nil: nobody is told.
+	Events func(RoomEvent)
 	// Origins decides which web pages may open a socket.
 	Origins Origins
 	// SessionKey seals the keys that sessions are resumed with, KeySize bytes: with
@@ -56,6 +64,9 @@ type Server struct {
 	grace    time.Duration // that a seat outlives its socket
 	stats    *counters
 	replayed atomic.Int64 // bytes kept for resumes
+
+	authorizer *authorizer
+	reporting  sync.Mutex // held while the store of a process alone changes, and Events is told
 
 	ctx        context.Context // ends with the server
 	end        context.CancelFunc
@@ -98,6 +109,7 @@ func New(cfg config.Signaling, opts Options) *Server {
 	}
 	s.origins.Store(&opts.Origins)
 	s.ctx, s.end = context.WithCancel(context.Background()) // Shutdown ends it
+	s.authorizer = newAuthorizer(s.ctx, opts.Authorize)
 	if opts.Cluster != nil {
 		s.store, s.cluster = opts.Cluster, opts.Cluster
 		s.earlier = &earlier{} // the nodes know what there is
@@ -121,7 +133,14 @@ const storeTimeout = 3 * time.Second
 func (s *Server) update(room string, change func(*Room) error) (Room, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
 	defer cancel()
-	_, after, err := s.store.Update(ctx, room, change)
+	if s.opts.Events != nil && s.cluster == nil {
+		s.reporting.Lock()
+		defer s.reporting.Unlock()
+	}
+	before, after, err := s.store.Update(ctx, room, change)
+	if err == nil {
+		s.report(before, after)
+	}
 	return after, err
 }
 
@@ -175,7 +194,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go c.write() // ended and awaited by c.finish
 	defer s.forget(c)
 	defer c.finish()
-	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr)}).run() //nolint:contextcheck // a member's life is not its request's
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
+	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr), client: from.Addr().Unmap()}).run() //nolint:contextcheck // a member's life is not its request's
 }
 
 // admit counts a socket that is about to be upgraded, unless there are too many or the
@@ -228,6 +248,7 @@ func (s *Server) Drain() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed, s.draining = true, true
+	s.authorizer.end() // who waits to be let in is sent away
 	for c := range s.conns {
 		goAway(c)
 	}

@@ -16,6 +16,8 @@ import (
 type session struct {
 	id   string
 	view *view
+	// extra are the ICE servers of its grant, beside our own. Nobody changes them.
+	extra []ICEServer
 
 	// acting is held while a message of the member's takes effect and while its socket
 	// changes: nothing that an old socket brought takes effect after a new one took
@@ -159,7 +161,7 @@ func (s *Server) issue(m *session, room Room) *SessionInfo {
 	return &SessionInfo{
 		ID: m.id, Grace: int(s.grace / time.Second),
 		Key: s.sealer.seal(ticket{
-			Session: m.id, Room: room.Name, Name: seat.Name, Order: seat.Order, Host: seat.Host, Guest: seat.Guest,
+			Session: m.id, Room: room.Name, Name: seat.Name, Order: seat.Order, Host: seat.Host, Guest: seat.Guest, Subject: seat.Subject, Extra: m.extra,
 			Born: room.Born, RoomKey: room.Key, Locked: room.Locked,
 			Generation: seat.Keys.Generation, Secret: seat.Keys.Secret,
 		}),

@@ -35,7 +35,7 @@ type counters struct {
 
 func newCounters() *counters {
 	c := &counters{refused: make(map[Code]*atomic.Uint64)}
-	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeRoomLocked, CodeBadKey, CodeForbidden, CodeSessionExpired, CodeCapacity, CodeUnavailable, CodeInternal} {
+	for _, code := range []Code{CodeBadRequest, CodeUnknownType, CodeMemberNotFound, CodeRateLimited, CodeRoomFull, CodeRoomLocked, CodeBadKey, CodeForbidden, CodeUnauthenticated, CodeSessionExpired, CodeCapacity, CodeUnavailable, CodeInternal} {
 		c.refused[code] = new(atomic.Uint64)
 	}
 	return c

@@ -84,6 +84,8 @@ type Seat struct {
 	Order uint64 `json:"order"`
 	Host  bool   `json:"host,omitempty"`  // may lock, kick and end
 	Guest bool   `json:"guest,omitempty"` // never becomes a host
+	// Subject is who the member is for those who let it in (Grant.Subject).
+	Subject string `json:"subject,omitempty"`
 	// Node has the member's session: its socket and what is kept for a resume.
 	Node string `json:"node"`
 	// Away is why the member has no socket, and Since since when. Empty: it has one.
@@ -106,7 +108,9 @@ type Knock struct {
 	Name  string `json:"name,omitempty"`
 	Host  bool   `json:"host,omitempty"`
 	Guest bool   `json:"guest,omitempty"`
-	Node  string `json:"node"`
+	// Subject is the Seat's.
+	Subject string `json:"subject,omitempty"`
+	Node    string `json:"node"`
 }
 
 // clone returns a copy that shares nothing.

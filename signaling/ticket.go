@@ -29,6 +29,9 @@ type ticket struct {
 	Order   uint64 `json:"o"`
 	Host    bool   `json:"h,omitempty"`
 	Guest   bool   `json:"q,omitempty"`
+	Subject string `json:"u,omitempty"`
+	// Extra are the ICE servers of the member's grant.
+	Extra []ICEServer `json:"i,omitempty"`
 	// Born, RoomKey and Locked are the room's.
 	Born    string `json:"b,omitempty"`
 	RoomKey []byte `json:"x,omitempty"`
