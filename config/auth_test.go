@@ -32,6 +32,10 @@ func TestMistakesAboutWhoMayJoinAreToldWithTheirCure(t *testing.T) {
 			`turnserver.toml:1:16: webhooks.url: is not an http or https URL such as "https://app.example.org/duet"`,
 		},
 		{
+			"webhook secret of another form", "webhooks.secret = 'whsec_not-in-base64-but-long-enough'",
+			`turnserver.toml:1:19: webhooks.secret: begins with "whsec_", but not with 24 bytes or more in base64 behind it`,
+		},
+		{
 			"event", "webhooks.events = ['member.left', 'member.join', 'member.left']",
 			`turnserver.toml:1:35: webhooks.events[1]: "member.join" is not room.opened, room.closed, member.joined, member.left, member.away or member.back; did you mean "member.joined"?
 turnserver.toml:1:50: webhooks.events[2]: "member.left" is listed twice`,

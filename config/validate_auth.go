@@ -1,14 +1,23 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // minKey is the least of a secret that signs, in bytes: HS256 asks for as many as the hash
 // has (RFC 7518 section 3.2), and who has a token can try keys at leisure.
 const minKey = 32
+
+// WebhookSecretPrefix begins a secret whose key is written in base64, as Standard Webhooks
+// does; minHookKey is the least that it allows, in bytes.
+const (
+	WebhookSecretPrefix = "whsec_"
+	minHookKey          = 24
+)
 
 func (f *findings) auth(a Auth) {
 	const required = "signaling.auth.required"
@@ -37,6 +46,11 @@ func (f *findings) webhooks(w Webhooks) {
 // holds no password.
 func (f *findings) hook(key, address, secretKey string, secret Secret) {
 	f.signingKey(secretKey, secret)
+	if encoded, ok := strings.CutPrefix(secret.Reveal(), WebhookSecretPrefix); ok {
+		if key, err := base64.StdEncoding.DecodeString(encoded); err != nil || len(key) < minHookKey {
+			f.add(fmt.Sprintf("begins with %q, but not with %d bytes or more in base64 behind it", WebhookSecretPrefix, minHookKey), "", secretKey)
+		}
+	}
 	if address == "" {
 		return
 	}
