@@ -111,7 +111,7 @@ func (s *Server) authorize(in Inbound, client netip.Addr) (terms, *refusal) {
 	case err != nil:
 		return terms{}, unknown("The server cannot find out right now whether you may join.")
 	}
-	grant.Name = truncate(CleanName(grant.Name), maxNameRunes)
+	grant.Name = truncate(CleanName(grant.Name), MaxNameRunes)
 	grant.ICEServers = slices.Clone(grant.ICEServers[:min(len(grant.ICEServers), maxExtraICE)])
 	return terms{Grant: grant}, nil
 }

@@ -17,8 +17,8 @@ const Protocol = "duet.v1"
 // MaxMessageBytes is the longest message that a member may send.
 const MaxMessageBytes = 64 << 10
 
-// maxNameRunes bounds room and member names after cleaning.
-const maxNameRunes = 64
+// MaxNameRunes bounds room and member names after cleaning.
+const MaxNameRunes = 64
 
 // maxCandidates bounds the candidates in one signal. Browsers trickle a few at a
 // time; the message size would otherwise allow thousands of empty objects.
@@ -313,7 +313,7 @@ func Decode(frame []byte) (Inbound, error) {
 	in := Inbound{Type: Type(wire.Type)}
 	switch in.Type {
 	case TypeJoin:
-		in.Room, in.Name = CleanName(wire.Room), truncate(CleanName(wire.Name), maxNameRunes)
+		in.Room, in.Name = CleanName(wire.Room), truncate(CleanName(wire.Name), MaxNameRunes)
 		in.Key, in.Create, in.Knock = wire.Key, wire.Create, wire.Knock
 		in.OldSession, in.OldKey, in.Token = wire.OldSession, wire.OldKey, wire.Token
 		return in, in.checkJoin()
@@ -351,8 +351,8 @@ func (in *Inbound) checkJoin() error {
 	switch {
 	case in.Room == "":
 		return errors.New("join needs a room: 1 to 64 visible characters")
-	case utf8.RuneCountInString(in.Room) > maxNameRunes:
-		return fmt.Errorf("the room's name is longer than %d characters", maxNameRunes)
+	case utf8.RuneCountInString(in.Room) > MaxNameRunes:
+		return fmt.Errorf("the room's name is longer than %d characters", MaxNameRunes)
 	case len(in.Key) > maxKey:
 		return fmt.Errorf("the key is longer than %d bytes", maxKey)
 	case len(in.Token) > MaxTokenBytes:

@@ -123,7 +123,7 @@ func FuzzDecode(f *testing.F) {
 		switch in.Type {
 		case TypeJoin:
 			for _, name := range []string{in.Room, in.Name} {
-				if utf8.RuneCountInString(name) > maxNameRunes || !utf8.ValidString(name) || CleanName(name) != name {
+				if utf8.RuneCountInString(name) > MaxNameRunes || !utf8.ValidString(name) || CleanName(name) != name {
 					t.Errorf("unclean name %q", name)
 				}
 			}

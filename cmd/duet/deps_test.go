@@ -22,8 +22,10 @@ var mayImport = map[string][]string{
 	"signaling":        {"config"},
 
 	"signaling/cluster":   {"signaling"},
+	"signaling/jointoken": {"config"},
 	"signaling/storetest": {"signaling"},
 	"web":                 {},
+	"webhook":             {"config"},
 	"e2e/turn":            {},
 }
 
@@ -34,11 +36,12 @@ var reserved = map[string][]string{
 	"github.com/pion/dtls/v3":      {"relay"},
 	"github.com/gorilla/websocket": {"signaling"},
 	"github.com/nats-io":           {"signaling/cluster"},
+	"github.com/golang-jwt/jwt":    {"signaling/jointoken"},
 	"github.com/BurntSushi/toml":   {"config"},
 	"github.com/mholt/acmez/v3":    {"cmd/duet"},
 	"github.com/prometheus":        {"cmd/duet"},
-	"net/http":                     {"signaling", "web", "cmd/duet"},
-	"encoding/json":                {"signaling", "signaling/cluster", "cmd/duet", "config"},
+	"net/http":                     {"signaling", "web", "webhook", "cmd/duet"},
+	"encoding/json":                {"signaling", "signaling/cluster", "signaling/jointoken", "webhook", "cmd/duet", "config"},
 }
 
 // onlyFiles are the files of relay that alone may import what pion calls a package.

@@ -43,6 +43,7 @@ func commands() []command {
 		{"serve", "[--config FILE]", "run the server (this is what duet does without a command)", serveHelp, runServe},
 		{"config", "[--config FILE]", "print the configuration in effect, secrets redacted", configHelp, runConfig},
 		{"credentials", "--user NAME [--ttl 12h] [--json] [--config FILE]", "mint time-limited TURN credentials", credentialsHelp, runCredentials},
+		{"token", "--room NAME [--name NAME] [--role host|guest] [--ttl 1h] [--sub WHO] [--url ORIGIN] [--config FILE]", "mint a token that lets somebody into a room", tokenHelp, runToken},
 		{"reload", "[--pid N] [--config FILE]", "have the running server read its configuration anew", reloadHelp, runReload},
 		{"drain", "[--no-wait] [--pid N] [--config FILE]", "end the running server when its calls have ended", drainHelp, runDrain},
 		{"import", "FILE | --args [ARGUMENT...]", "turn a configuration of coturn into one of Duet", importHelp, runImport},

@@ -16,12 +16,15 @@ import (
 	"github.com/duetcall/duet/config"
 	"github.com/duetcall/duet/relay"
 	"github.com/duetcall/duet/signaling"
+	"github.com/duetcall/duet/webhook"
 )
 
 // measured is what one scrape is made of.
 type measured struct {
 	relay     relay.Stats // of a relay that is off, everything is zero
 	signaling signaling.Stats
+	questions webhook.AskerStats
+	events    webhook.SenderStats
 }
 
 // series is one metric: its name and labels are fixed, and no label has a value that a
@@ -127,6 +130,20 @@ func allSeries() []series {
 			emit(float64(m.signaling.Origins), "origin")
 			emit(float64(m.signaling.Crowded), "crowded")
 		}},
+
+		{"duet_webhook_questions_total", "Questions whether somebody may join, by what became of them.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.questions.Answered), "answered")
+			emit(float64(m.questions.Failed), "failed")
+		}},
+		{"duet_webhook_deliveries_total", "Requests that tell of events, by whether they were taken.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.events.OK), "ok")
+			emit(float64(m.events.Failed), "failed")
+		}},
+		{"duet_webhook_events_total", "Events, by what became of them.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.events.Delivered), "delivered")
+			emit(float64(m.events.Dropped), "dropped")
+		}},
+		{"duet_webhook_queued_events", "Events that wait for their delivery, now.", gauge, nil, one(func(m measured) int { return m.events.Queued })},
 	}
 }
 
@@ -174,7 +191,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (s *server) measure() measured {
-	m := measured{signaling: s.signaling.Stats()}
+	m := measured{signaling: s.signaling.Stats(), questions: s.access.asker.Stats(), events: s.events.Stats()}
 	if s.relay != nil {
 		m.relay = s.relay.Stats()
 	}

@@ -58,6 +58,11 @@ func (s *server) reload() {
 	running := *s.config()
 	changed, restart := splitChanges(running, next)
 	running = running.With(next, changed)
+	rules, err := newAccessRules(running.Signaling.Auth)
+	if err != nil {
+		s.refuseReload(err)
+		return
+	}
 	if files, ok := s.certs.(*certificate); ok {
 		if err := files.reload(running.TLS); err != nil {
 			s.refuseReload(err)
@@ -67,6 +72,8 @@ func (s *server) reload() {
 	if s.relay != nil {
 		s.relay.Reload(running.Turn)
 	}
+	s.access.rules.Store(rules)
+	s.events.Reload(running.Webhooks)
 	s.signaling.Reload(running.Signaling, origins(running.HTTP))
 	s.current.Store(&running)
 	level := logLevel(running.Log)

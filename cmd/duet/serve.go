@@ -18,6 +18,7 @@ import (
 	"github.com/duetcall/duet/relay"
 	"github.com/duetcall/duet/signaling"
 	"github.com/duetcall/duet/web"
+	"github.com/duetcall/duet/webhook"
 )
 
 // shutdownTimeout is how long shutting down may take.
@@ -78,6 +79,8 @@ type server struct {
 	turnTLS   []*split          // of tls_listening_port
 	turnFront *front            // of the relay's TCP ports
 	metrics   net.Listener      // nil without metrics
+	access    *access
+	events    *webhook.Sender
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
 
@@ -98,7 +101,11 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, log: log, level: new(slog.LevelVar)}
 	s.current.Store(&cfg)
 	s.front, s.turnFront = s.newFront(), s.newFront()
+	s.events = webhook.NewSender(cfg.Webhooks, log.With("part", "webhook"))
 	var err error
+	if s.access, err = newAccess(cfg.Signaling.Auth, log.With("part", "access")); err != nil {
+		return nil, err
+	}
 	if s.listener, err = listen("tcp", cfg.HTTP.Listen, "[http] listen"); err != nil {
 		return nil, err
 	}
@@ -118,6 +125,8 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
 		ICEServers: s.iceServers,
 		Left:       s.left,
+		Authorize:  s.access.authorize,
+		Events:     s.happened,
 		SessionKey: s.sessionKey(),
 		Origins:    origins(cfg.HTTP),
 		Log:        log.With("part", "signaling"),
@@ -185,6 +194,8 @@ func (s *server) run(ctx context.Context) error {
 	defer end()
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
+	eventsCtx, stopEvents := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEvents()
 	routes := s.routes()
 	web, secure, metrics := s.httpServer(s.plainRoutes(routes)), s.httpServer(routes), s.httpServer(nil)
 	inbox := newInbox(s.listener)
@@ -224,6 +235,10 @@ func (s *server) run(ctx context.Context) error {
 		})
 	}
 	parts.Go(func() error {
+		s.events.Run(eventsCtx)
+		return nil
+	})
+	parts.Go(func() error {
 		s.operate(ctx, end)
 		return nil
 	})
@@ -239,6 +254,8 @@ func (s *server) run(ctx context.Context) error {
 		if err := s.signaling.Shutdown(deadline); err != nil {
 			s.log.Warn("closing sockets", "error", err)
 		}
+		stopEvents() // what is left is sent meanwhile
+		s.access.asker.Close()
 		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure), s.shutHTTP(deadline, metrics))
 	})
 	return parts.Wait()
