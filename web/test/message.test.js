@@ -10,7 +10,7 @@ const folder = new URL('../../signaling/testdata/message/', import.meta.url);
 /** @param {string} name */
 const example = (name) => readFileSync(new URL(`${name}.json`, folder), 'utf8').trim();
 
-const fromClient = ['join', 'ice-request', 'leave', 'ping', 'pong', 'resume', 'signal-candidates', 'signal-description', 'signal-end-of-candidates'];
+const fromClient = ['join', 'join-token', 'ice-request', 'leave', 'ping', 'pong', 'resume', 'signal-candidates', 'signal-description', 'signal-end-of-candidates'];
 
 test('every example that a server sends is understood', () => {
   const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
@@ -27,6 +27,8 @@ test('what the client writes is what the examples say', () => {
   const to = 'm_QzK1d8tUw4E';
   const candidate = { candidate: 'candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host', sdpMid: '0', sdpMLineIndex: 0, usernameFragment: 'abcd' };
   assert.equal(encode({ type: 'join', room: 'tea', name: 'Ann' }), example('join'));
+  const token = 'eyJhbGciOiJIUzI1NiJ9.eyJyb29tIjoidGVhIn0.c2lnbmVk';
+  assert.equal(encode({ type: 'join', room: 'tea', name: 'Ann', token }), example('join-token'));
   assert.equal(encode({ type: 'ice' }), example('ice-request'));
   assert.equal(encode({ type: 'leave' }), example('leave'));
   assert.equal(encode({ type: 'ping' }), example('ping'));

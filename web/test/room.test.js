@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inviteLink, newRoomName, roomOfFragment, roomOfInput, roomProblem } from '../static/ui/room.js';
+import { inviteLink, newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfFragment, tokenOfInput } from '../static/ui/room.js';
 
 test('a new room has at least 96 random bits in characters that read well', () => {
   const names = Array.from({ length: 2000 }, newRoomName);
@@ -24,6 +24,15 @@ for (const room of rooms) {
     assert.equal(url.pathname + url.search, '/', 'the name is in the fragment only');
     assert.equal(roomOfFragment(url.hash), room);
     assert.equal(roomOfInput(` ${link} `), room);
+    assert.equal(tokenOfInput(link), null);
+  });
+  test(`a link with a token brings people to ${JSON.stringify(room)}, and the token beside it`, () => {
+    const link = `${inviteLink('https://call.example', room)}&token=eyJ.eyJ_-.x-_`;
+    const { hash } = new URL(link);
+    assert.equal(roomOfFragment(hash), room);
+    assert.equal(tokenOfFragment(hash), 'eyJ.eyJ_-.x-_');
+    assert.equal(roomOfInput(link), room);
+    assert.equal(tokenOfInput(` ${link} `), 'eyJ.eyJ_-.x-_');
   });
 }
 
@@ -51,4 +60,15 @@ test('a room has 1 to 64 characters, counted as people do', () => {
   assert.equal(roomProblem(''), 'home.room.missing');
   assert.equal(roomProblem('😀'.repeat(64)), null);
   assert.equal(roomProblem('x'.repeat(65)), 'home.room.long');
+});
+
+test('a token alone is for whatever room is chosen, and one that was cut off is in no room\'s name', () => {
+  assert.equal(roomOfFragment('#token=a.b.c'), '');
+  assert.equal(tokenOfFragment('#token=a.b.c'), 'a.b.c');
+  assert.equal(roomOfFragment('#tea&token='), 'tea');
+  assert.equal(tokenOfFragment('#tea&token='), '');
+  assert.equal(tokenOfFragment('#tea'), null);
+  assert.equal(tokenOfFragment('#mytoken=x'), null);
+  assert.equal(roomOfFragment('#token%3Da.b.c'), 'token=a.b.c');
+  assert.equal(tokenOfInput('tea&token=a'), null);
 });

@@ -69,6 +69,30 @@ test('connect joins the room', async (t) => {
   assert.deepEqual(received, ['{"type":"join","room":"tea","name":"Ann"}']);
 });
 
+test('a token is sent with a join, and not with a resume', async (t) => {
+  const { port, sockets, received } = await server(t, (socket, { type }) => {
+    if (type === 'join') socket.send(entry({ type: 'joined', seq: 1, session: info('first') }));
+    if (type === 'resume') socket.send(entry({ type: 'resumed', seq: 1, lost: false, session: info('second') }));
+  });
+  const signaling = new Signaling({ url: `ws://127.0.0.1:${port}/v1/ws`, room: 'tea', token: 'a.b.c', WebSocket: Socket });
+  t.after(() => signaling.leave());
+  await signaling.connect();
+  const resumed = next(signaling, 'resumed');
+  sockets[0]?.terminate();
+  await resumed;
+  assert.equal(received[0], '{"type":"join","room":"tea","name":"","token":"a.b.c"}');
+  assert.ok(received.slice(1).every((frame) => !frame.includes('a.b.c')), String(received));
+});
+
+test('who is not let in for the token does not try again', async (t) => {
+  const { port, sockets } = await server(t, (socket) => {
+    socket.send('{"type":"error","code":"unauthenticated","message":"No.","action":"stop"}');
+    socket.close(4401);
+  });
+  await assert.rejects(client(t, port).connect(), { code: 'unauthenticated', action: 'stop', close: 4401 });
+  assert.equal(sockets.length, 1);
+});
+
 test('a lost socket comes back at once, as a new member', async (t) => {
   const { port, sockets } = await server(t);
   const signaling = client(t, port);

@@ -33,12 +33,13 @@ export { describePath, lossPercent } from './stats.js';
  *
  * @typedef {'new' | 'joining' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'left' | 'ended'} CallState
  * @typedef {{
- *   room: string, name?: string, stream?: MediaStream | null,
+ *   room: string, name?: string, token?: string, stream?: MediaStream | null,
  *   url?: string | URL,
  *   policy?: RTCIceTransportPolicy,
  *   signal?: AbortSignal,
  *   WebSocket?: SignalingOptions['WebSocket'],
  * }} CallOptions
+ *   token: lets us in where the server asks for one.
  *   url: of the signaling server; that of this module's host unless given.
  *   policy: "relay" sends everything through the relay. signal: abort leaves.
  *
@@ -100,8 +101,8 @@ export class Call extends Emitter {
       audio: options.stream?.getAudioTracks()[0] ?? null,
       video: options.stream?.getVideoTracks()[0] ?? null,
     };
-    const { room, name = '', WebSocket } = options;
-    this.#signaling = new Signaling({ url: options.url ?? defaultUrl(), room, name, WebSocket });
+    const { room, name = '', token, WebSocket } = options;
+    this.#signaling = new Signaling({ url: options.url ?? defaultUrl(), room, name, token, WebSocket });
     this.#listen();
     const left = { once: true, signal: this.#life.signal };
     options.signal?.addEventListener('abort', () => this.leave(), left);

@@ -28,7 +28,7 @@ export const protocol = 'duet.v1';
  * @typedef {'stop' | 'rejoin' | 'retry'} Action
  * @typedef {{type: 'error', code: string, message: string, action: Action, retryAfterMs: number}} Failure
  * @typedef {Joined | Resumed | Resync | MemberEvent | Signal | IceMessage | Goaway | Failure | {type: 'ping'} | {type: 'pong', heard?: number}} Incoming
- * @typedef {{type: 'join', room: string, name: string}
+ * @typedef {{type: 'join', room: string, name: string, token?: string}
  *   | {type: 'resume', session: string, key: string, seq: number, attempt: string}
  *   | ({type: 'signal', to: string} & SignalContent)
  *   | {type: 'ice'} | {type: 'ping'} | {type: 'pong'} | {type: 'leave'}} Outgoing

@@ -13,9 +13,10 @@ import { Session } from './session.js';
  * @import { Failure, Ice, Joined, MemberEvent, Outgoing, Resumed, Resync, Signal } from './message.js'
  *
  * @typedef {{
- *   url: string | URL, room: string, name?: string, signal?: AbortSignal,
+ *   url: string | URL, room: string, name?: string, token?: string, signal?: AbortSignal,
  *   WebSocket?: typeof globalThis.WebSocket, random?: () => number,
  * }} SignalingOptions
+ *   token: lets us in where the server asks for one. It is sent with each join and nowhere else.
  * @typedef {{attempt: number, delayMs: number, code: string, message: string}} Interruption
  */
 
@@ -174,8 +175,8 @@ export class Signaling extends Emitter {
     const on = (/** @type {string} */ type, /** @type {(event: Event) => void} */ listener) =>
       socket.addEventListener(type, (event) => signal.aborted || listener(event));
     on('open', () => {
-      const { room, name = '' } = this.#options;
-      socket.send(encode(this.#session?.resume ?? { type: 'join', room, name }));
+      const { room, name = '', token } = this.#options;
+      socket.send(encode(this.#session?.resume ?? { type: 'join', room, name, ...(token ? { token } : {}) }));
     });
     on('message', (event) => this.#receive(/** @type {MessageEvent} */ (event).data));
     on('close', (event) => this.#lost(/** @type {CloseEvent} */ (event).code));

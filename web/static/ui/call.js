@@ -39,7 +39,7 @@ import { keepAwake } from './wakelock.js';
  * runCall shows a call until it is left. Trying again after a refusal is a new Call
  * with the same camera.
  *
- * @param {{room: string, name: string, media: Media, policy: RTCIceTransportPolicy, signal: AbortSignal}} options
+ * @param {{room: string, name: string, token: string, media: Media, policy: RTCIceTransportPolicy, signal: AbortSignal}} options
  *   signal: abort leaves
  * @returns {Promise<void>} when the page should show home again
  */
@@ -59,7 +59,7 @@ export async function runCall(options) {
  * @param {Parameters<typeof runCall>[0]} options
  * @returns {Promise<'retry' | 'home'>}
  */
-function attempt({ room, name, media, policy, signal: outer }) {
+function attempt({ room, name, token, media, policy, signal: outer }) {
   return new Promise((resolve) => {
     const life = new AbortController();
     const { signal } = life;
@@ -88,7 +88,7 @@ function attempt({ room, name, media, policy, signal: outer }) {
     if (typeof RTCPeerConnection === 'undefined' || typeof WebSocket === 'undefined') {
       return enter(store, 'error', { failure: { code: 'unsupported', message: '' } });
     }
-    call = new Call({ room, name, policy, stream: media.stream });
+    call = new Call({ room, name, token, policy, stream: media.stream });
     follow(call, { store, chat, media, signal });
     keepAwake(signal);
     void call.join().catch(() => {}); // "ended" tells

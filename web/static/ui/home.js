@@ -4,7 +4,8 @@ import { byId, setText } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { startPreview } from './preview.js';
 import { recall, remember } from './remembered.js';
-import { newRoomName, roomOfFragment, roomOfInput, roomProblem } from './room.js';
+import { newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfInput } from './room.js';
+import { holdToken, takeToken } from './token.js';
 
 /**
  * @import { Media } from './media.js'
@@ -95,6 +96,7 @@ export function startHome({ media, relayOnly, enter }) {
   };
 
   const readFragment = () => {
+    takeToken();
     invited = roomOfFragment(location.hash);
     if (invited) room.value = invited;
     problem.hidden = true;
@@ -103,6 +105,7 @@ export function startHome({ media, relayOnly, enter }) {
 
   byId('home-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();
+    holdToken(roomOfInput(room.value), tokenOfInput(room.value));
     void go(roomOfInput(room.value));
   });
   byId('start', HTMLButtonElement).addEventListener('click', () => void go(newRoomName()));

@@ -5,6 +5,7 @@ import { runCall } from './call.js';
 import { startHome } from './home.js';
 import { startLanguage, t } from './i18n.js';
 import { Media } from './media.js';
+import { tokenFor } from './token.js';
 
 /** @import { Entry } from './home.js' */
 
@@ -34,7 +35,7 @@ async function enter({ room, name }) {
   );
   addEventListener('pagehide', () => leave.abort(), { signal });
   home.hide();
-  await runCall({ room, name, media, policy, signal });
+  await runCall({ room, name, token: tokenFor(room), media, policy, signal });
   leave.abort();
   media.stop();
   if (!navigated) history.replaceState(null, '', location.pathname + location.search);

@@ -26,13 +26,23 @@ export function newRoomName() {
  */
 export const inviteLink = (origin, room) => `${origin}/#${encodeURIComponent(room)}`;
 
+/** A token behind the room, or alone. encodeURIComponent leaves no "&" and no "=" in a room's name. */
+const tokenPattern = /(?:^#?|&)token=([^&]*)$/;
+
+/**
+ * tokenOfFragment reads the token of a link, "#tea&token=…"; null without one.
+ *
+ * @param {string} hash
+ */
+export const tokenOfFragment = (hash) => tokenPattern.exec(hash)?.[1] ?? null;
+
 /**
  * roomOfFragment reads location.hash; "" without a room.
  *
  * @param {string} hash
  */
 export function roomOfFragment(hash) {
-  const raw = hash.replace(/^#/, '');
+  const raw = hash.replace(tokenPattern, '').replace(/^#/, '');
   try {
     return decodeURIComponent(raw).trim();
   } catch {
@@ -47,12 +57,27 @@ export function roomOfFragment(hash) {
  * @param {string} text
  */
 export function roomOfInput(text) {
+  const fragment = fragmentOfInput(text);
+  return fragment === null ? text.trim() : roomOfFragment(fragment);
+}
+
+/**
+ * tokenOfInput is the token of a link that someone pasted; null without one.
+ *
+ * @param {string} text
+ */
+export const tokenOfInput = (text) => tokenOfFragment(fragmentOfInput(text) ?? '');
+
+/**
+ * fragmentOfInput is what follows "#" in a link, null in what is no link.
+ *
+ * @param {string} text
+ */
+function fragmentOfInput(text) {
   const trimmed = text.trim();
-  if (/^https?:\/\//i.test(trimmed) || /^[\w.-]+(:\d+)?\/#/.test(trimmed)) {
-    const at = trimmed.indexOf('#');
-    return at < 0 ? '' : roomOfFragment(trimmed.slice(at));
-  }
-  return trimmed;
+  if (!/^https?:\/\//i.test(trimmed) && !/^[\w.-]+(:\d+)?\/#/.test(trimmed)) return null;
+  const at = trimmed.indexOf('#');
+  return at < 0 ? '' : trimmed.slice(at);
 }
 
 /**

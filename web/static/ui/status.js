@@ -128,6 +128,10 @@ function errorTexts({ failure }) {
       return { title: t('scene.error.capacity.title'), text: t('scene.error.capacity.text') };
     case 'unavailable':
       return { title: t('scene.error.drain.title'), text: t('scene.error.drain.text') };
+    case 'unauthenticated':
+      return { title: t('scene.error.unauthenticated.title'), text: t('scene.error.unauthenticated.text') };
+    case 'forbidden':
+      return { title: t('scene.error.forbidden.title'), text: t('scene.error.forbidden.text', { message: failure.message }) };
     case 'unsupported':
       return { title: t('scene.error.unsupported.title'), text: t('scene.error.unsupported.text') };
     default:
