@@ -23,8 +23,9 @@
 // also hears of what the others do, and looks after the members of those that are gone (node.go),
 // and a message goes to the node that has the session (deliver.go).
 //
-// A member who has left for good is reported to Options.Left, which
-// ends what else the process holds for it.
+// Before a join Options.Authorize is asked whether it may be, and on what terms (authorize.go). After each change
+// Options.Events is told what it was (events.go), by the node that made it. A member who has left for good is
+// reported to Options.Left, which ends what else the process holds for it.
 //
 // # The life of a session
 //
