@@ -269,6 +269,20 @@ func newHook(t *testing.T, answer http.HandlerFunc) *hook {
 	return h
 }
 
+// now has the hook answer like this from now on, and forget what it was sent.
+func (h *hook) now(answer http.HandlerFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer, h.bodies = answer, nil
+}
+
+// sent is what it was sent.
+func (h *hook) sent() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.bodies)
+}
+
 func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
 }
@@ -296,34 +310,32 @@ func TestTheWebhookDecidesWhoMayJoinAndItsSilenceIsNoYes(t *testing.T) {
 		{"silence", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, signaling.CodeUnavailable, "cannot find out right now"},
 		{"a bad role", says(`{"allow":true,"role":"king"}`), signaling.CodeUnavailable, "cannot find out right now"},
 	} {
-		h.mu.Lock()
-		h.answer, h.bodies = row.answer, nil
-		h.mu.Unlock()
+		h.now(row.answer)
 		_, got := enter(t, s, map[string]any{"name": "Ann"})
 		if got.Code != row.code || !strings.Contains(got.Message, row.about) {
 			t.Errorf("%s: got %+v", row.name, got)
 		}
-		if len(h.bodies) != 1 {
-			t.Errorf("%s: asked %d times", row.name, len(h.bodies))
+		if n := len(h.sent()); n != 1 {
+			t.Errorf("%s: asked %d times", row.name, n)
 		}
 	}
 	if n := s.signaling.Stats().Joins; n != 0 {
 		t.Fatalf("%d have joined", n)
 	}
 
-	h.answer, h.bodies = says(`{"allow":true,"role":"guest","ice_servers":[{"urls":["turn:192.0.2.9"],"username":"u","credential":"c"}]}`), nil
+	h.now(says(`{"allow":true,"role":"guest","ice_servers":[{"urls":["turn:192.0.2.9"],"username":"u","credential":"c"}]}`))
 	token := minted(t, tokenSecret, jointoken.Claims{Name: "Ann", Role: "host", Subject: "u1"}, time.Hour)
 	_, got := enter(t, s, map[string]any{"token": token})
 	if got.Self == nil || got.Self.Name != "Ann" || got.Self.Host || len(got.ICE.Servers) != 1 || got.ICE.Servers[0].Username != "u" {
 		t.Errorf("got %+v", got)
 	}
 	var asked map[string]any
-	if err := json.Unmarshal([]byte(h.bodies[0]), &asked); err != nil || asked["address"] != "127.0.0.1" || asked["token"].(map[string]any)["sub"] != "u1" || strings.Contains(h.bodies[0], token) {
-		t.Errorf("asked %s, %v", h.bodies[0], err)
+	question := h.sent()[0]
+	if err := json.Unmarshal([]byte(question), &asked); err != nil || asked["address"] != "127.0.0.1" || asked["token"].(map[string]any)["sub"] != "u1" || strings.Contains(question, token) {
+		t.Errorf("asked %s, %v", question, err)
 	}
-	h.bodies = nil
-	if _, got := enter(t, s, map[string]any{"token": token + "x"}); got.Code != signaling.CodeUnauthenticated || len(h.bodies) != 0 {
-		t.Errorf("a bad token: %+v, and the webhook was asked %d times", got, len(h.bodies))
+	if _, got := enter(t, s, map[string]any{"token": token + "x"}); got.Code != signaling.CodeUnauthenticated || len(h.sent()) != 1 {
+		t.Errorf("a bad token: %+v, and the webhook was asked %d times", got, len(h.sent()))
 	}
 	if q := s.access.asker.Stats(); q.Answered != 3 || q.Failed != 6 {
 		t.Errorf("got %+v", q)
@@ -347,7 +359,7 @@ func TestEventsReachTheWebhookUntilTheVeryEnd(t *testing.T) {
 	}
 	stop()
 	var kinds []string
-	for _, body := range h.bodies {
+	for _, body := range h.sent() {
 		var d struct {
 			Events []struct {
 				Type, Reason string
