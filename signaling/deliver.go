@@ -186,7 +186,7 @@ func (s *Server) handOver(req request) *handover {
 	m.acting.Lock()
 	defer m.acting.Unlock()
 	m.view.mu.Lock()
-	seen, told := m.view.room.clone(), m.told
+	seen, told := m.view.room.Clone(), m.told
 	m.mu.Lock()
 	rest := &handover{Last: m.replay.last, Heard: m.heard, Seen: seen}
 	rest.Frames = append(rest.Frames, m.replay.frames...)

@@ -113,8 +113,8 @@ type Knock struct {
 	Node    string `json:"node"`
 }
 
-// clone returns a copy that shares nothing.
-func (r Room) clone() Room {
+// Clone returns a copy that shares nothing which anybody changes.
+func (r Room) Clone() Room {
 	r.Seats, r.Gone, r.Knocks = slices.Clone(r.Seats), slices.Clone(r.Gone), slices.Clone(r.Knocks)
 	r.Key = slices.Clone(r.Key)
 	return r
@@ -148,7 +148,7 @@ func (m *Memory) Update(_ context.Context, name string, change func(*Room) error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before = m.get(name)
-	after = before.clone()
+	after = before.Clone()
 	if err := change(&after); err != nil {
 		return before, before, err
 	}
@@ -159,7 +159,7 @@ func (m *Memory) Update(_ context.Context, name string, change func(*Room) error
 	} else {
 		m.rooms[name] = after
 	}
-	return before, after.clone(), nil
+	return before, after.Clone(), nil
 }
 
 func (m *Memory) get(name string) Room {
@@ -172,7 +172,7 @@ func (m *Memory) get(name string) Room {
 func (m *Memory) Room(_ context.Context, name string) (Room, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.get(name).clone(), nil
+	return m.get(name).Clone(), nil
 }
 
 // Rooms implements [Store].
@@ -181,7 +181,7 @@ func (m *Memory) Rooms(context.Context) ([]Room, error) {
 	defer m.mu.Unlock()
 	rooms := make([]Room, 0, len(m.rooms))
 	for room := range maps.Values(m.rooms) {
-		rooms = append(rooms, room.clone())
+		rooms = append(rooms, room.Clone())
 	}
 	return rooms, nil
 }

@@ -35,8 +35,12 @@ type Options struct {
 	Bucket string
 	// Lease says how this node is now. Its Node is filled in. Nil: nothing is said.
 	Lease func() Lease
+	// CA is a file with the certificates that those of NATS are checked with. Empty: the system's.
+	CA string
 	// Log receives what happens to the connection. Nil: slog.Default().
 	Log *slog.Logger
+
+	leaseTime time.Duration // shorter in tests
 }
 
 // Cluster is one node's membership: a [signaling.Cluster].
@@ -86,13 +90,20 @@ func Open(ctx context.Context, opts Options) (*Cluster, error) {
 	if opts.Lease == nil {
 		opts.Lease = func() Lease { return Lease{} }
 	}
-	c := &Cluster{opts: opts, node: newName(), reconnected: make(chan struct{}, 1)}
+	if opts.leaseTime == 0 {
+		opts.leaseTime = leaseTime
+	}
+	c := &Cluster{
+		opts: opts, node: newName(), reconnected: make(chan struct{}, 1),
+		mirror: mirror{rooms: make(map[string]signaling.Room)}, peers: peers{seen: make(map[string]peer)},
+	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	if err := c.connect(); err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", Redacted(opts.URL), err)
 	}
-	if err := c.buckets(ctx); err != nil {
+	var err error
+	if c.rooms, c.lease, err = c.buckets(ctx); err != nil {
 		c.conn.Close()
 		return nil, fmt.Errorf("NATS at %s lets this node keep no rooms (does it run with JetStream, and on as many servers as replicas says?): %w", Redacted(opts.URL), err)
 	}
@@ -130,6 +141,9 @@ func (c *Cluster) connect() (err error) {
 	if c.opts.Credentials != "" {
 		options = append(options, nats.UserCredentials(c.opts.Credentials))
 	}
+	if c.opts.CA != "" {
+		options = append(options, nats.RootCAs(c.opts.CA))
+	}
 	if c.conn, err = nats.Connect(c.opts.URL, options...); err != nil {
 		return err
 	}
@@ -139,23 +153,23 @@ func (c *Cluster) connect() (err error) {
 
 // buckets makes the buckets that do not exist, which several nodes may do at once. What exists stays as
 // its operator wants it.
-func (c *Cluster) buckets(ctx context.Context) (err error) {
-	if c.rooms, err = c.bucket(ctx, jetstream.StreamConfig{
+func (c *Cluster) buckets(ctx context.Context) (rooms, lease jetstream.KeyValue, err error) {
+	if rooms, err = c.bucket(ctx, jetstream.StreamConfig{
 		Name:        c.opts.Bucket + "-rooms",
 		Description: "rooms and seats of duet",
-		Storage:     jetstream.FileStorage,
 		AllowMsgTTL: true,
+		// Revisions grow on in a bucket that is made because NATS has lost the one before.
+		FirstSeq: uint64(time.Now().UnixMilli()), //nolint:gosec // it is after 1970
 	}); err != nil {
-		return err
+		return nil, nil, err
 	}
-	c.lease, err = c.bucket(ctx, jetstream.StreamConfig{
+	lease, err = c.bucket(ctx, jetstream.StreamConfig{
 		Name:        c.opts.Bucket + "-nodes",
 		Description: "nodes of duet that live",
-		Storage:     jetstream.MemoryStorage,
-		MaxAge:      leaseTime,
-		Duplicates:  leaseTime,
+		MaxAge:      c.opts.leaseTime,
+		Duplicates:  c.opts.leaseTime,
 	})
-	return err
+	return rooms, lease, err
 }
 
 // bucket opens or makes a key-value bucket, whose reads are answered by the server that leads: the
@@ -163,6 +177,7 @@ func (c *Cluster) buckets(ctx context.Context) (err error) {
 func (c *Cluster) bucket(ctx context.Context, stream jetstream.StreamConfig) (jetstream.KeyValue, error) {
 	name := stream.Name
 	stream.Name, stream.Subjects = "KV_"+name, []string{"$KV." + name + ".>"}
+	stream.Storage = jetstream.FileStorage // a server that restarts forgets buckets in memory
 	stream.Replicas, stream.MaxMsgsPerSubject, stream.Discard = max(c.opts.Replicas, 1), 1, jetstream.DiscardNew
 	stream.MaxMsgs, stream.MaxBytes, stream.MaxMsgSize, stream.MaxConsumers = -1, -1, -1, -1
 	stream.AllowRollup, stream.DenyDelete = true, true
@@ -192,7 +207,7 @@ func (c *Cluster) Node() string { return c.node }
 
 // Stats returns what the node has met so far.
 func (c *Cluster) Stats() Stats {
-	nodes := c.peers.alive()
+	nodes := c.alive()
 	return Stats{
 		Nodes: len(nodes), Calls: c.stats.calls.Load(), FailedCalls: c.stats.failedCalls.Load(), Served: c.stats.served.Load(),
 		Conflicts: c.stats.conflicts.Load(), Unavailable: c.stats.unavailable.Load(),

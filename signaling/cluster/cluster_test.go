@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,14 +29,32 @@ func three(t *testing.T) (*natsServers, []*Cluster) {
 	return n, nodes
 }
 
+// watch hears what happens to rooms until the test ends.
+func watch(t *testing.T, c *Cluster) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	watching := make(chan error, 1)
+	go func() { watching <- c.Watch(ctx, func(_, _ signaling.Room) {}) }()
+	t.Cleanup(func() {
+		end()
+		if err := <-watching; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestRoomsInNATSAreAStore(t *testing.T) {
 	c := startNATS(t, 1).open(0, Options{})
 	t.Cleanup(c.Close)
+	watch(t, c)
 	storetest.Run(t, c)
 }
 
 func TestRoomsThatThreeNodesShareAreAStore(t *testing.T) {
 	_, nodes := three(t)
+	for _, c := range nodes {
+		watch(t, c)
+	}
 	storetest.Run(t, nodes[0], nodes[1], nodes[2])
 }
 
@@ -99,7 +120,7 @@ func TestANodeThatIsGoneIsMissed(t *testing.T) {
 	bo.Close()
 	began := time.Now()
 	within(t, "who says so is gone at once", sees(ann.Node()))
-	if took := time.Since(began); took > leaseTime/2 {
+	if took := time.Since(began); took > ann.opts.leaseTime/2 {
 		t.Errorf("that took %v", took)
 	}
 
@@ -126,7 +147,7 @@ func TestANodeThatDrainsIsRecommendedToNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, "it drains", func() bool { return len(ann.Others()) == 0 })
-	if live, _ := ann.Nodes(t.Context()); len(live) != 2 {
+	if live := ann.alive(); len(live) != 2 {
 		t.Errorf("%d nodes live: one that drains has members", len(live))
 	}
 }
@@ -170,8 +191,130 @@ func TestCallsArriveInOrderAndAreAnswered(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if _, err := nodes[0].Call(t.Context(), nodes[1].Node(), nil); !errors.Is(err, signaling.ErrNoNode) {
+	within(t, "one that serves no more is not there", func() bool { // once its server has told the others
+		_, err := nodes[0].Call(t.Context(), nodes[1].Node(), nil)
+		return errors.Is(err, signaling.ErrNoNode)
+	})
+}
+
+func TestAnAnswerThatNATSDoesNotCarryIsSaidAtOnce(t *testing.T) {
+	n := startNATS(t, 1)
+	ann, bo := n.open(0, Options{}), n.open(0, Options{})
+	t.Cleanup(ann.Close)
+	t.Cleanup(bo.Close)
+	ctx, end := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- bo.Serve(ctx, func(_ context.Context, request []byte) []byte {
+			size, _ := strconv.Atoi(string(request))
+			return make([]byte, size)
+		})
+	}()
+	within(t, "the node serves", func() bool { _, err := ann.Call(t.Context(), bo.Node(), nil); return err == nil })
+	limit := int(ann.conn.MaxPayload())
+	if reply, err := ann.Call(t.Context(), bo.Node(), []byte(strconv.Itoa(limit))); err != nil || len(reply) != limit {
+		t.Errorf("got %d bytes, %v", len(reply), err)
+	}
+	began := time.Now()
+	_, err := ann.Call(t.Context(), bo.Node(), []byte(strconv.Itoa(limit+1)))
+	if !errors.Is(err, signaling.ErrUnavailable) || !strings.Contains(err.Error(), "max_payload") || time.Since(began) > callTimeout/2 {
+		t.Errorf("got %v after %v", err, time.Since(began))
+	}
+	if _, err := ann.Call(t.Context(), bo.Node(), make([]byte, limit+1)); !errors.Is(err, signaling.ErrUnavailable) {
 		t.Errorf("got %v", err)
+	}
+	end()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestANodeThatHasJustComeBackCallsNobodyGone(t *testing.T) {
+	n := startNATS(t, 1)
+	ann, bo := n.open(0, Options{}), n.open(0, Options{})
+	t.Cleanup(ann.Close)
+	t.Cleanup(bo.Close)
+	if _, err := ann.Nodes(t.Context()); !errors.Is(err, signaling.ErrUnavailable) {
+		t.Errorf("a node that has just come: %v", err)
+	}
+	both := func() bool { live, err := ann.Nodes(t.Context()); return err == nil && len(live) == 2 }
+	within(t, "they see each other", both)
+	n.stop(0) // and with it go all leases
+	within(t, "nobody is known without NATS", func() bool {
+		_, err := ann.Nodes(t.Context())
+		return errors.Is(err, signaling.ErrUnavailable)
+	})
+	n.start(0)
+	within(t, "they see each other again, and never only themselves", func() bool {
+		live, err := ann.Nodes(t.Context())
+		if err == nil && len(live) != 2 {
+			t.Fatalf("only %v live", live)
+		}
+		return err == nil
+	})
+}
+
+func TestAWatchGoesOnWhenTheServerThatToldItIsGone(t *testing.T) {
+	n, nodes := three(t)
+	var last atomic.Uint64
+	ctx, end := context.WithCancel(t.Context())
+	watching := make(chan error, 1)
+	go func() {
+		watching <- nodes[0].Watch(ctx, func(_, after signaling.Room) { last.Store(after.Arrived) })
+	}()
+	count := func(by *Cluster) (arrived uint64) {
+		t.Helper()
+		within(t, "a change", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			_, after, err := by.Update(ctx, "tea", func(r *signaling.Room) error {
+				r.Arrived++
+				r.Seats = []signaling.Seat{{ID: "m_1"}}
+				return nil
+			})
+			arrived = after.Arrived
+			return err == nil
+		})
+		return arrived
+	}
+	within(t, "the rooms are known", func() bool { _, err := nodes[0].Rooms(t.Context()); return err == nil })
+	for i := range 3 { // one after the other, also the one that leads
+		arrived := count(nodes[(i+1)%3])
+		within(t, "a change is heard", func() bool { return last.Load() == arrived })
+		n.stop(i)
+		arrived = count(nodes[(i+1)%3])
+		within(t, "a change is heard without that server", func() bool { return last.Load() == arrived })
+		n.start(i)
+		n.settle()
+	}
+	end()
+	if err := <-watching; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWatchThatTellsNothingIsNoticed(t *testing.T) {
+	for _, row := range []struct {
+		what           string
+		heard, written []uint64 // at each check
+		stuck          bool     // at the last
+	}{
+		{"an empty bucket", []uint64{0, 0, 0}, []uint64{0, 0, 0}, false},
+		{"what was there is forgotten", []uint64{3, 3, 3}, []uint64{9, 9, 9}, false},
+		{"all is told", []uint64{5, 7, 9}, []uint64{5, 7, 9}, false},
+		{"it lags behind", []uint64{5, 5, 7}, []uint64{5, 7, 9}, false},
+		{"nothing is told", []uint64{5, 5, 5}, []uint64{5, 7, 7}, true},
+		{"nothing is told, much is written", []uint64{5, 6, 6}, []uint64{5, 7, 9}, true},
+	} {
+		var p progress
+		var stuck bool
+		for i, written := range row.written {
+			p.heard = row.heard[i]
+			stuck = p.stuck(written)
+		}
+		if stuck != row.stuck {
+			t.Errorf("%s: stuck %t", row.what, stuck)
+		}
 	}
 }
 
@@ -240,4 +383,54 @@ func TestANodeThatCannotGetInSaysWhy(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+func TestANATSThatHasLostEverythingServesAgain(t *testing.T) {
+	n := startNATS(t, 1)
+	c := n.open(0, Options{})
+	t.Cleanup(c.Close)
+	sit := func(r *signaling.Room) error {
+		r.Seats = append(r.Seats, signaling.Seat{ID: "m_1"})
+		return nil
+	}
+	_, was, err := c.Update(t.Context(), "tea", sit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.stop(0)
+	n.options[0].StoreDir = t.TempDir()
+	n.start(0)
+	within(t, "a room is made anew, and its revision has grown", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, is, err := c.Update(ctx, "tea", sit)
+		if err == nil && (len(is.Seats) != 1 || is.Revision <= was.Revision) {
+			t.Fatalf("%+v follows %+v", is, was)
+		}
+		return err == nil
+	})
+}
+
+// What is in the buckets is whatever somebody with access to NATS wrote there.
+func FuzzWhatIsInNATS(f *testing.F) {
+	f.Add("dGVh", []byte(`{"born":"b","capacity":2,"arrived":1,"seats":[{"id":"m_1","order":1,"node":"n","keys":{"generation":0,"secret":"AA=="}}]}`))
+	f.Add("*", []byte(`{"node":"*","urls":["turn:192.0.2.1:3478"],"load":3}`))
+	f.Add("", []byte(`{"seats":null}`))
+	f.Fuzz(func(t *testing.T, name string, value []byte) {
+		if lease, ok := decodeLease(name, value); ok && lease.Node != name {
+			t.Errorf("the lease of %q says %q", name, lease.Node)
+		}
+		if text, err := nameOf(name); err == nil && key(text) != name && name != "" {
+			if again, _ := nameOf(key(text)); again != text {
+				t.Errorf("%q is %q, and that %q", name, text, again)
+			}
+		}
+		room, err := decode(name, value, 7)
+		if err != nil {
+			return
+		}
+		if again, err := decode(name, encode(room), 7); err != nil || !reflect.DeepEqual(again, room) {
+			t.Errorf("%+v is kept as %+v, %v", room, again, err)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -13,12 +14,12 @@ import (
 	"github.com/duetcall/duet/signaling"
 )
 
-// A lease ends by itself when it is not renewed. NATS gives a time to live to a whole
+// leaseTime is how long a lease holds that is not renewed. NATS gives a time to live to a whole
 // bucket, or to a key when it is made, but not to a key that is written again; hence a bucket of their own.
-const (
-	leaseTime  = 10 * time.Second
-	leaseEvery = 3 * time.Second
-)
+const leaseTime = 10 * time.Second
+
+// maxLease bounds a lease in bytes.
+const maxLease = 8 << 10
 
 // Lease is what a node says of itself.
 type Lease struct {
@@ -33,9 +34,11 @@ type Lease struct {
 
 // peers are the nodes whose leases this one has seen.
 type peers struct {
-	mu      sync.Mutex
-	seen    map[string]peer
-	renewed time.Time // when this node's own lease was last renewed
+	mu   sync.Mutex
+	seen map[string]peer
+	// whole is since when this node has seen its own lease all the time: until it has done so for
+	// the time of a lease, it may not have seen those of others that live.
+	whole time.Time
 }
 
 type peer struct {
@@ -44,12 +47,12 @@ type peer struct {
 }
 
 // alive returns the leases that hold, in the order of the nodes' names.
-func (p *peers) alive() (leases []Lease) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for node, peer := range p.seen {
-		if time.Since(peer.at) > leaseTime {
-			delete(p.seen, node)
+func (c *Cluster) alive() (leases []Lease) {
+	c.peers.mu.Lock()
+	defer c.peers.mu.Unlock()
+	for node, peer := range c.peers.seen {
+		if time.Since(peer.at) > c.opts.leaseTime {
+			delete(c.peers.seen, node)
 			continue
 		}
 		leases = append(leases, peer.lease)
@@ -58,19 +61,17 @@ func (p *peers) alive() (leases []Lease) {
 	return leases
 }
 
-// Nodes implements [signaling.Cluster].
+// Nodes implements [signaling.Cluster]. For as long as a lease holds after it came, or came back, a
+// node does not know who is there: the others may be just as late.
 func (c *Cluster) Nodes(context.Context) ([]string, error) {
-	c.peers.mu.Lock()
-	cut := time.Since(c.peers.renewed) > leaseTime
-	c.peers.mu.Unlock()
-	if cut { // we may be what is gone
-		return nil, signaling.ErrUnavailable
+	var nodes []string
+	for _, lease := range c.alive() {
+		nodes = append(nodes, lease.Node)
 	}
-	nodes := []string{c.node}
-	for _, lease := range c.peers.alive() {
-		if lease.Node != c.node {
-			nodes = append(nodes, lease.Node)
-		}
+	c.peers.mu.Lock()
+	defer c.peers.mu.Unlock()
+	if !slices.Contains(nodes, c.node) || time.Since(c.peers.whole) < c.opts.leaseTime {
+		return nil, fmt.Errorf("%w: the other nodes are not known yet", signaling.ErrUnavailable)
 	}
 	return nodes, nil
 }
@@ -78,7 +79,7 @@ func (c *Cluster) Nodes(context.Context) ([]string, error) {
 // Others returns the leases of the other nodes that live, those with the fewest members first. Those that
 // drain are left out.
 func (c *Cluster) Others() []Lease {
-	leases := slices.DeleteFunc(c.peers.alive(), func(l Lease) bool { return l.Node == c.node || l.Draining })
+	leases := slices.DeleteFunc(c.alive(), func(l Lease) bool { return l.Node == c.node || l.Draining })
 	slices.SortStableFunc(leases, func(a, b Lease) int { return a.Load - b.Load })
 	return leases
 }
@@ -96,14 +97,15 @@ func (c *Cluster) renew(ctx context.Context) error {
 	if _, err := c.lease.Put(ctx, c.node, value); err != nil {
 		return c.unavailable(err)
 	}
-	c.peers.mu.Lock()
-	c.peers.renewed = time.Now()
-	c.peers.mu.Unlock()
 	return nil
 }
 
+// leaseEvery is how often a lease is renewed.
+func (c *Cluster) leaseEvery() time.Duration { return c.opts.leaseTime / 3 }
+
+// keepLease renews the lease again and again.
 func (c *Cluster) keepLease() {
-	tick := time.NewTicker(leaseEvery)
+	tick := time.NewTicker(c.leaseEvery())
 	defer tick.Stop()
 	kept := true
 	for {
@@ -112,8 +114,11 @@ func (c *Cluster) keepLease() {
 			return
 		case <-tick.C:
 		}
-		ctx, cancel := context.WithTimeout(c.ctx, leaseEvery)
+		ctx, cancel := context.WithTimeout(c.ctx, c.leaseEvery())
 		err := c.renew(ctx)
+		if err != nil { // NATS may have lost the buckets, with its disk
+			_, _, _ = c.buckets(ctx) // the next renewal tells
+		}
 		cancel()
 		if kept != (err == nil) && c.ctx.Err() == nil {
 			kept = err == nil
@@ -126,22 +131,36 @@ func (c *Cluster) keepLease() {
 	}
 }
 
-// watchLeases hears of the other nodes.
+// watchLeases hears of the other nodes, and of this one.
 func (c *Cluster) watchLeases() {
-	for {
-		watcher, err := c.lease.WatchAll(c.ctx)
-		if err == nil {
-			for entry := range watcher.Updates() {
-				if entry != nil {
-					c.noteLease(entry)
-				}
-			}
-			_ = watcher.Stop()
+	for c.ctx.Err() == nil {
+		if watcher, err := c.lease.WatchAll(c.ctx); err == nil {
+			c.hearLeases(watcher.Updates())
+			stop(watcher)
 		}
 		select {
 		case <-c.ctx.Done():
+		case <-time.After(c.leaseEvery() / 3):
+		}
+	}
+}
+
+// hearLeases returns when a watch has ended, or tells nothing any more: our own lease, at least,
+// is there to be heard.
+func (c *Cluster) hearLeases(updates <-chan jetstream.KeyValueEntry) {
+	for {
+		select {
+		case <-c.ctx.Done():
 			return
-		case <-time.After(leaseEvery / 3):
+		case <-time.After(c.opts.leaseTime):
+			return
+		case entry, open := <-updates:
+			if !open {
+				return
+			}
+			if entry != nil {
+				c.noteLease(entry)
+			}
 		}
 	}
 }
@@ -153,12 +172,19 @@ func (c *Cluster) noteLease(entry jetstream.KeyValueEntry) {
 		delete(c.peers.seen, entry.Key())
 		return
 	}
-	var lease Lease
-	if json.Unmarshal(entry.Value(), &lease) != nil || lease.Node != entry.Key() {
+	lease, ok := decodeLease(entry.Key(), entry.Value())
+	if !ok {
 		return
 	}
-	if c.peers.seen == nil {
-		c.peers.seen = make(map[string]peer)
+	now := time.Now()
+	if known, ok := c.peers.seen[c.node]; lease.Node == c.node && (!ok || now.Sub(known.at) > c.opts.leaseTime) {
+		c.peers.whole = now
 	}
-	c.peers.seen[lease.Node] = peer{lease, time.Now()}
+	c.peers.seen[lease.Node] = peer{lease, now}
+}
+
+// decodeLease reads what a node says of itself, if it is that.
+func decodeLease(node string, value []byte) (lease Lease, ok bool) {
+	ok = len(value) <= maxLease && json.Unmarshal(value, &lease) == nil && lease.Node == node
+	return lease, ok
 }

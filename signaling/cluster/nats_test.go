@@ -102,7 +102,7 @@ func (n *natsServers) url(i int) string {
 // open lets a node in.
 func (n *natsServers) open(i int, opts Options) *Cluster {
 	n.t.Helper()
-	opts.URL, opts.Replicas, opts.Log = n.url(i), len(n.options), slog.New(slog.DiscardHandler)
+	opts.URL, opts.Replicas, opts.Log, opts.leaseTime = n.url(i), len(n.options), slog.New(slog.DiscardHandler), 2*time.Second
 	c, err := Open(n.t.Context(), opts)
 	if err != nil {
 		n.t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -14,7 +15,8 @@ import (
 // mirror is what a node has heard of all rooms.
 type mirror struct {
 	mu    sync.Mutex
-	rooms map[string]signaling.Room // those that somebody is in; nil before the first watch
+	rooms map[string]signaling.Room // those that somebody is in
+	whole bool                      // once all that was there is known
 }
 
 // put takes over a newer state, and returns the one before.
@@ -28,15 +30,16 @@ func (m *mirror) put(room signaling.Room) (before signaling.Room, newer bool) {
 	if room.Empty() {
 		delete(m.rooms, room.Name)
 	} else {
-		m.rooms[room.Name] = room
+		m.rooms[room.Name] = room.Clone()
 	}
 	return before, true
 }
 
-// missing returns the rooms of which a whole look at the bucket had nothing.
+// missing ends a whole look at the bucket, and returns the rooms of which it had nothing.
 func (m *mirror) missing(seen map[string]bool) (gone []signaling.Room) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.whole = true
 	for name, room := range m.rooms {
 		if !seen[name] {
 			gone = append(gone, room)
@@ -50,12 +53,12 @@ func (m *mirror) missing(seen map[string]bool) (gone []signaling.Room) {
 func (c *Cluster) Rooms(context.Context) ([]signaling.Room, error) {
 	c.mirror.mu.Lock()
 	defer c.mirror.mu.Unlock()
-	if c.mirror.rooms == nil {
-		return nil, signaling.ErrUnavailable
+	if !c.mirror.whole {
+		return nil, fmt.Errorf("%w: the rooms are not known yet", signaling.ErrUnavailable)
 	}
 	rooms := make([]signaling.Room, 0, len(c.mirror.rooms))
 	for _, room := range c.mirror.rooms {
-		rooms = append(rooms, room)
+		rooms = append(rooms, room.Clone())
 	}
 	return rooms, nil
 }
@@ -64,10 +67,7 @@ func (c *Cluster) Rooms(context.Context) ([]signaling.Room, error) {
 // connection was lost: what happened meanwhile is the difference.
 func (c *Cluster) Watch(ctx context.Context, changed func(before, after signaling.Room)) error {
 	c.mirror.mu.Lock()
-	first := c.mirror.rooms == nil
-	if first {
-		c.mirror.rooms = make(map[string]signaling.Room)
-	}
+	first := !c.mirror.whole
 	c.mirror.mu.Unlock()
 	for {
 		again, err := c.watch(ctx, first, changed)
@@ -78,6 +78,9 @@ func (c *Cluster) Watch(ctx context.Context, changed func(before, after signalin
 	}
 }
 
+// checkEvery is how often it is made sure that a watch still tells what happens.
+const checkEvery = 5 * time.Second
+
 // watch reports whether the bucket must be looked at anew.
 func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, after signaling.Room)) (again bool, err error) {
 	watcher, err := c.rooms.WatchAll(ctx)
@@ -87,14 +90,22 @@ func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, af
 		}
 		return false, c.unavailable(fmt.Errorf("watching the rooms: %w", err))
 	}
-	defer func() { _ = watcher.Stop() }()
+	defer stop(watcher)
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
 	seen := make(map[string]bool)
+	var progress progress
 	for {
 		select {
 		case <-ctx.Done():
 			return false, nil
 		case <-c.reconnected:
 			return true, nil
+		case <-check.C:
+			if written, err := c.written(ctx); err == nil && progress.stuck(written) {
+				c.opts.Log.Warn("NATS tells no more what happens to rooms: asking anew")
+				return true, nil
+			}
 		case entry, open := <-watcher.Updates():
 			switch {
 			case !open && ctx.Err() != nil:
@@ -107,9 +118,55 @@ func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, af
 				}
 				first, seen = false, nil
 			default:
+				progress.heard = entry.Revision()
 				c.heard(entry, seen, first, changed)
 			}
 		}
+	}
+}
+
+// written is the revision that was given last in the bucket.
+func (c *Cluster) written(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkEvery)
+	defer cancel()
+	status, err := c.rooms.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return 0, errors.New("NATS does not say how far the bucket is")
+	}
+	return bucket.StreamInfo().State.LastSeq, nil
+}
+
+// progress tells a watch that has nothing to tell from one that tells nothing, as when the
+// server is gone that made it.
+type progress struct {
+	heard   uint64 // the last revision that the watch has told
+	checks  int
+	first   uint64 // the last that was given at the first check
+	written uint64 // and at the one before
+}
+
+// stuck reports whether a change that was made since the first check and before the last one
+// has not been told. What was there at the first may be forgotten by now.
+func (p *progress) stuck(written uint64) bool {
+	p.checks++
+	if p.checks == 1 {
+		p.first, p.written = written, written
+		return false
+	}
+	before := p.written
+	p.written = written
+	return before > p.first && p.heard < before
+}
+
+// stop ends a watch, and takes what it still tells: it would wait for ever.
+func stop(watcher jetstream.KeyWatcher) {
+	_ = watcher.Stop()
+	for range watcher.Updates() {
+		continue // until it is closed, once the watch has ended
 	}
 }
 

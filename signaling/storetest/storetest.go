@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/duetcall/duet/signaling"
 )
@@ -67,6 +68,16 @@ func Run(t *testing.T, stores ...signaling.Store) {
 			t.Error("who changes what it was given changes the store")
 		}
 		leave(t, pick(0), "tea")
+	})
+
+	t.Run("a room that is listed is a copy", func(t *testing.T) {
+		update(t, pick(0), "listed", sit("m_1", 2))
+		rooms, i := listed(t, pick(0), "listed")
+		rooms[i].Seats[0].ID = "changed"
+		if again, i := listed(t, pick(0), "listed"); again[i].Seats[0].ID != "m_1" {
+			t.Error("who changes what is listed changes the store")
+		}
+		leave(t, pick(0), "listed")
 	})
 
 	t.Run("a revision grows, also when the room is forgotten and made again", func(t *testing.T) {
@@ -170,4 +181,20 @@ func room(t *testing.T, store signaling.Store, name string) signaling.Room {
 func leave(t *testing.T, store signaling.Store, name string) {
 	t.Helper()
 	update(t, store, name, empty)
+}
+
+// listed waits until a room is listed, which a node of a cluster has to hear first, and returns where.
+func listed(t *testing.T, store signaling.Store, name string) (rooms []signaling.Room, i int) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+		rooms, err := store.Rooms(t.Context())
+		if i := slices.IndexFunc(rooms, func(r signaling.Room) bool { return r.Name == name && len(r.Seats) == 1 }); i >= 0 {
+			return rooms, i
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("listed are %+v, %v", rooms, err)
+		}
+	}
 }
