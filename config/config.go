@@ -34,6 +34,7 @@ type Config struct {
 	Webhooks  Webhooks  `toml:"webhooks"`
 	Turn      Turn      `toml:"turn"`
 	TLS       TLS       `toml:"tls"`
+	Cluster   Cluster   `toml:"cluster"`
 	Metrics   Metrics   `toml:"metrics"`
 	Log       Log       `toml:"log"`
 	Process   Process   `toml:"process"`
@@ -72,6 +73,7 @@ func Default() Config {
 			DrainTimeout:        Duration(time.Hour),
 		},
 		TLS:     TLS{Listen: ":443", ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory"},
+		Cluster: Cluster{Replicas: 3, Bucket: "duet"},
 		Metrics: Metrics{Listen: "127.0.0.1:9641"},
 		Log:     Log{Level: "info", Format: "auto"},
 	}
@@ -270,6 +272,29 @@ func (t TLS) On() bool { return t.Cert != "" || t.ACME() }
 
 // ACME reports whether certificates are obtained by ACME.
 func (t TLS) ACME() bool { return len(t.ACMEDomains) > 0 }
+
+// Cluster lets several servers be one service.
+type Cluster struct {
+	// NATSURL is where NATS is that they share, "nats://10.0.0.5:4222", or several servers of it
+	// with commas between. Empty: this server is alone.
+	NATSURL string `toml:"nats_url"`
+	// Secret is shared by all nodes: with it the keys of sessions and rooms are made.
+	Secret Secret `toml:"secret"`
+	// NATSCredentials is the file of a NATS user's credentials (.creds).
+	NATSCredentials string `toml:"nats_credentials"`
+	// NATSUser and NATSPassword are those of a NATS that wants them instead.
+	NATSUser     string `toml:"nats_user"`
+	NATSPassword Secret `toml:"nats_password"`
+	// NATSCA is the PEM file of the CA of NATS. Empty: those of the system.
+	NATSCA string `toml:"nats_ca"`
+	// Replicas is on how many NATS servers rooms are kept, 1, 3 or 5.
+	Replicas int `toml:"replicas"`
+	// Bucket begins the names of all that is kept in NATS.
+	Bucket string `toml:"bucket"`
+}
+
+// On reports whether there are other nodes.
+func (c Cluster) On() bool { return c.NATSURL != "" }
 
 // Metrics is where Prometheus reads how the server fares.
 type Metrics struct {

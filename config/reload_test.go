@@ -11,6 +11,7 @@ func TestEveryChangeIsNamedAndCanBeTakenOver(t *testing.T) {
 		t.Errorf("nothing differs, yet %q", keys)
 	}
 	every := full()
+	every.Cluster.NATSCredentials = "/etc/duet/nats.creds"
 	every.TLS.ACMEDomains = withACME().TLS.ACMEDomains // beside cert, which only validation minds
 	keys := Keys()
 	if changed := Changed(Default(), every); !slices.Equal(changed, keys) || !slices.Contains(keys, "turn.users") {

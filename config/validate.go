@@ -56,6 +56,7 @@ func validate(c Config) findings {
 	f.turn(c.Turn)
 	f.users(c.Turn.Users)
 	f.tls(c.TLS)
+	f.cluster(c.Cluster, c.Turn)
 	if c.Metrics.Listen != "" {
 		f.listen("metrics.listen", c.Metrics.Listen)
 	}

@@ -93,6 +93,10 @@ func full() Config {
 			Listen: "192.0.2.1:8443", Cert: "/etc/duet/cert.pem", Key: "/etc/duet/key.pem",
 			ACMEEmail: "ann@example.org", ACMEDirectory: "https://ca.example/directory", ACMECache: "/var/lib/duet",
 		},
+		Cluster: Cluster{
+			NATSURL: "nats://10.0.0.1:4222,tls://nats.example.org", Secret: Secret(strings.Repeat("s", 32)),
+			NATSUser: "duet", NATSPassword: hidden, NATSCA: "/etc/duet/ca.pem", Replicas: 5, Bucket: "calls",
+		},
 		Metrics: Metrics{Listen: ""},
 		Log:     Log{Level: "debug", Format: "json"},
 		Process: Process{PIDFile: "/run/duet/duet.pid"},
@@ -102,6 +106,7 @@ func full() Config {
 func withACME() Config {
 	c := full()
 	c.TLS.Cert, c.TLS.Key = "", ""
+	c.Cluster.NATSUser, c.Cluster.NATSPassword, c.Cluster.NATSCredentials = "", "", "/etc/duet/nats.creds"
 	c.TLS.ACMEDomains = []string{"call.example.org", "turn.example.org"}
 	return c
 }
@@ -150,6 +155,7 @@ func withStandIns(c Config) Config {
 	for _, s := range []*Secret{
 		&c.Turn.StaticAuthSecret, &c.Turn.StaticAuthSecretPrevious, &c.Webhooks.Secret,
 		&c.Signaling.Auth.TokenSecret, &c.Signaling.Auth.TokenSecretPrevious, &c.Signaling.Auth.WebhookSecret,
+		&c.Cluster.Secret, &c.Cluster.NATSPassword,
 	} {
 		if *s != "" {
 			*s = standIn

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/duetcall/duet/signaling/cluster"
 )
 
 // banner is what a person sees after the start: where to go and how this server is
@@ -39,6 +41,9 @@ func (s *server) banner(path string) *banner {
 		}
 	}
 	s.describeRelay(b)
+	if s.cluster != nil {
+		b.add("Cluster", "node %s, by NATS at %s", s.cluster.Node(), cluster.Redacted(s.cfg.Cluster.NATSURL))
+	}
 	if s.metrics != nil {
 		b.add("Metrics", "http://%s/metrics", s.metrics.Addr())
 	}

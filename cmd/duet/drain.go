@@ -28,6 +28,8 @@ func (s *server) beginDrain() *drain {
 	if timeout > 0 {
 		d.deadline = time.After(timeout)
 	}
+	s.draining.Store(true)
+	s.announce()
 	s.signaling.Drain()
 	if s.relay != nil {
 		s.relay.Drain()

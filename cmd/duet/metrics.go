@@ -16,6 +16,7 @@ import (
 	"github.com/duetcall/duet/config"
 	"github.com/duetcall/duet/relay"
 	"github.com/duetcall/duet/signaling"
+	"github.com/duetcall/duet/signaling/cluster"
 	"github.com/duetcall/duet/webhook"
 )
 
@@ -25,6 +26,7 @@ type measured struct {
 	signaling signaling.Stats
 	questions webhook.AskerStats
 	events    webhook.SenderStats
+	cluster   cluster.Stats // of a server that is alone, everything is zero
 }
 
 // series is one metric: its name and labels are fixed, and no label has a value that a
@@ -144,6 +146,14 @@ func allSeries() []series {
 			emit(float64(m.events.Dropped), "dropped")
 		}},
 		{"duet_webhook_queued_events", "Events that wait for their delivery, now.", gauge, nil, one(func(m measured) int { return m.events.Queued })},
+		{"duet_cluster_nodes", "Nodes of the cluster that live, this one among them; 0 without a cluster.", gauge, nil, one(func(m measured) int { return m.cluster.Nodes })},
+		{"duet_cluster_calls_total", "Requests to other nodes, by whether an answer came.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {
+			emit(float64(m.cluster.Calls-m.cluster.FailedCalls), "answered")
+			emit(float64(m.cluster.FailedCalls), "failed")
+		}},
+		{"duet_cluster_served_total", "Requests of other nodes.", counter, nil, one(func(m measured) uint64 { return m.cluster.Served })},
+		{"duet_cluster_conflicts_total", "Changes of a room that began again because another node was faster.", counter, nil, one(func(m measured) uint64 { return m.cluster.Conflicts })},
+		{"duet_cluster_unavailable_total", "Reads and changes that NATS did not do in time.", counter, nil, one(func(m measured) uint64 { return m.cluster.Unavailable })},
 	}
 }
 
@@ -194,6 +204,9 @@ func (s *server) measure() measured {
 	m := measured{signaling: s.signaling.Stats(), questions: s.access.asker.Stats(), events: s.events.Stats()}
 	if s.relay != nil {
 		m.relay = s.relay.Stats()
+	}
+	if s.cluster != nil {
+		m.cluster = s.cluster.Stats()
 	}
 	return m
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/duetcall/duet/config"
 	"github.com/duetcall/duet/relay"
 	"github.com/duetcall/duet/signaling"
+	"github.com/duetcall/duet/signaling/cluster"
 	"github.com/duetcall/duet/web"
 	"github.com/duetcall/duet/webhook"
 )
@@ -84,6 +85,11 @@ type server struct {
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
 
+	cluster  *cluster.Cluster                 // nil without [cluster]
+	partner  partner                          // of it
+	serving  atomic.Pointer[signaling.Server] // signaling, once it is there: leases begin before
+	draining atomic.Bool
+
 	current atomic.Pointer[config.Config]
 	// What an operator may ask for while the server runs, see operate: read is the
 	// configuration as it is then, level that of log, terminal where we were started.
@@ -122,6 +128,9 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	if err := s.openMetrics(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	if err := s.openCluster(context.Background()); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	s.signaling = signaling.New(cfg.Signaling, signaling.Options{
 		ICEServers: s.iceServers,
 		Left:       s.left,
@@ -129,8 +138,10 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 		Events:     s.happened,
 		SessionKey: s.sessionKey(),
 		Origins:    origins(cfg.HTTP),
+		Cluster:    s.shared(),
 		Log:        log.With("part", "signaling"),
 	})
+	s.serving.Store(s.signaling)
 	return s, nil
 }
 
@@ -143,6 +154,9 @@ func (s *server) trustedProxies() []netip.Prefix { return s.config().HTTP.Truste
 func (s *server) close() error {
 	if s.relay != nil {
 		s.relay.Close()
+	}
+	if s.cluster != nil {
+		s.cluster.Close()
 	}
 	err := s.listener.Close()
 	if s.split != nil {
@@ -161,14 +175,22 @@ func (s *server) iceServers(member string) signaling.ICE {
 		return signaling.ICE{Servers: []signaling.ICEServer{}}
 	}
 	cred := s.relay.Credential(member)
+	return signaling.ICE{
+		Servers: []signaling.ICEServer{{URLs: s.relayURLs(), Username: cred.Username, Credential: cred.Password}},
+		Expires: cred.Expires.UTC().Truncate(time.Second),
+	}
+}
+
+// ownURLs are those of this server's relay.
+func (s *server) ownURLs() []string {
+	if s.relay == nil {
+		return nil
+	}
 	urls := s.relay.URLs()
 	if host, port := s.turnsHost(); host != "" && s.certified() {
 		urls = append(urls, fmt.Sprintf("turns:%s:%d?transport=tcp", host, port))
 	}
-	return signaling.ICE{
-		Servers: []signaling.ICEServer{{URLs: urls, Username: cred.Username, Credential: cred.Password}},
-		Expires: cred.Expires.UTC().Truncate(time.Second),
-	}
+	return urls
 }
 
 // left ends what a member who is gone for good holds of the relay.
@@ -246,6 +268,8 @@ func (s *server) run(ctx context.Context) error {
 		<-ctx.Done()
 		defer stopRelay()
 		s.log.Info("shutting down")
+		s.draining.Store(true)
+		s.announce()
 		if s.relay != nil {
 			s.relay.Drain()
 		}
@@ -256,6 +280,9 @@ func (s *server) run(ctx context.Context) error {
 		}
 		stopEvents() // what is left is sent meanwhile
 		s.access.asker.Close()
+		if s.cluster != nil {
+			s.cluster.Close()
+		}
 		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure), s.shutHTTP(deadline, metrics))
 	})
 	return parts.Wait()

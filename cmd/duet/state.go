@@ -68,16 +68,23 @@ func makeSessionKey(dir, name string) ([]byte, error) {
 	return key, err
 }
 
-// sessionKey is the one of the state directory. Without it the server does all but let
+// sessionKey is the one of the state directory, or of the cluster. Without it the server does all but let
 // members back in after a restart.
 func (s *server) sessionKey() []byte {
-	dir, err := stateDir()
-	if err == nil {
-		var key []byte
-		if key, err = sessionKey(dir); err == nil {
-			return key
-		}
+	key, err := s.findSessionKey()
+	if err != nil {
+		s.log.Warn("sessions will not outlive this process", "error", err)
 	}
-	s.log.Warn("sessions will not outlive this process", "error", err)
-	return nil
+	return key
+}
+
+func (s *server) findSessionKey() ([]byte, error) {
+	if s.cfg.Cluster.On() {
+		return clusterSessionKey(string(s.cfg.Cluster.Secret))
+	}
+	dir, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return sessionKey(dir)
 }

@@ -28,6 +28,8 @@ type Options struct {
 	URL string
 	// Credentials is the file of a NATS user's credentials. Empty: what the URL says.
 	Credentials string
+	// User and Password are those of NATS. Empty: what the URL says.
+	User, Password string
 	// Replicas is on how many NATS servers the rooms are kept, 1, 3 or 5.
 	Replicas int
 	// Bucket is the beginning of the buckets' and subjects' names: nodes with the same one
@@ -140,6 +142,9 @@ func (c *Cluster) connect() (err error) {
 	}
 	if c.opts.Credentials != "" {
 		options = append(options, nats.UserCredentials(c.opts.Credentials))
+	}
+	if c.opts.User != "" {
+		options = append(options, nats.UserInfo(c.opts.User, c.opts.Password))
 	}
 	if c.opts.CA != "" {
 		options = append(options, nats.RootCAs(c.opts.CA))
