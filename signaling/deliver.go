@@ -10,8 +10,12 @@ import (
 // deliveryTimeout is how long a message may take to another node.
 const deliveryTimeout = 2 * time.Second
 
-// deliveries is how often a message follows a member that moves from node to node.
-const deliveries = 4
+// A message follows a member that moves from node to node that often, and waits that long in
+// between: a node that lives may not be heard of everywhere yet.
+const (
+	deliveries    = 10
+	deliveryPause = 50 * time.Millisecond
+)
 
 // What a node asks of another.
 const (
@@ -43,9 +47,9 @@ type handover struct {
 	Seen Room `json:"seen"`
 }
 
-// deliver hands a message to another member of m's room, on whatever node it is. What it says has
-// arrived in the member's session when deliver returns nil, or the member's node is
-// gone, and then the member is told to begin anew when it comes back.
+// deliver hands a message to another member of m's room, on whatever node it is. When it returns nil
+// the message is in the member's session. If the member's node is gone, that is
+// ErrUnavailable, and the member will be told to begin anew when it comes back.
 func (s *Server) deliver(m *session, to string, out Outbound) error {
 	ctx, cancel := context.WithTimeout(s.ctx, deliveryTimeout)
 	defer cancel()
@@ -68,13 +72,17 @@ func (s *Server) deliver(m *session, to string, out Outbound) error {
 			return err
 		}
 		// It has moved, or its node is gone.
-		room, roomErr := s.store.Room(ctx, m.view.name)
-		if roomErr != nil {
-			return roomErr
+		room, err := s.store.Room(ctx, m.view.name)
+		if err != nil {
+			return err
 		}
 		s.advance(m.view, room)
-		if seat := room.Seat(to); err != nil && seat != nil && seat.Node == known {
-			return nil
+		if seat := room.Seat(to); seat != nil && seat.Node == known {
+			select {
+			case <-time.After(deliveryPause):
+			case <-ctx.Done():
+				return ErrUnavailable
+			}
 		}
 	}
 	return ErrUnavailable

@@ -75,15 +75,10 @@ func (s *Server) sweep() {
 	}
 	first := len(nodes) > 0 && slices.Min(nodes) == s.node()
 	for _, room := range rooms {
-		if s.wrong(&room, nodes, first) {
+		if s.mend(&room, nodes, first) { // a copy, which may be old
 			s.right(room.Name, nodes, first)
 		}
 	}
-}
-
-// wrong reports whether right would change the room, which is not the store's.
-func (s *Server) wrong(room *Room, nodes []string, first bool) bool {
-	return s.mend(room, nodes, first)
 }
 
 // right sets a room right.

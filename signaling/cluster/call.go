@@ -52,6 +52,9 @@ func (c *Cluster) Serve(ctx context.Context, handle func(ctx context.Context, re
 		return fmt.Errorf("serving other nodes: %w", err)
 	}
 	defer func() { _ = subscription.Unsubscribe() }()
+	if err := c.conn.FlushTimeout(setupTimeout / 2); err != nil {
+		return fmt.Errorf("serving other nodes: %w", err)
+	}
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
 	slots := make(chan struct{}, maxServed)

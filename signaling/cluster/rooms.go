@@ -25,14 +25,11 @@ func (c *Cluster) Update(ctx context.Context, name string, change func(*signalin
 		if before, err = c.Room(ctx, name); err != nil {
 			return before, before, err
 		}
-		revision := before.Revision
-		if after, err = decode(name, encode(before), revision); err != nil { // a copy
-			return before, before, err
-		}
+		after = before.Clone()
 		if err := change(&after); err != nil {
 			return before, before, err
 		}
-		after.Revision, err = c.write(ctx, after, revision)
+		after.Revision, err = c.write(ctx, after, before.Revision)
 		if !isConflict(err) {
 			if err != nil {
 				return before, before, c.unavailable(err)
