@@ -191,10 +191,31 @@ func (c *Cluster) bucket(ctx context.Context, stream jetstream.StreamConfig) (je
 		if !errors.Is(err, jetstream.ErrBucketNotFound) {
 			return bucket, err
 		}
-		if _, err := c.js.CreateStream(ctx, stream); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		_, err = c.js.CreateStream(ctx, stream)
+		switch {
+		case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+			continue
+		case !isStarting(err):
+			return nil, err
+		}
+		select {
+		case <-time.After(startingRetry):
+		case <-ctx.Done():
 			return nil, err
 		}
 	}
+}
+
+// A NATS that has just been started is asked so often whether its servers have found each other.
+const startingRetry = 200 * time.Millisecond
+
+// insufficientPeers is JSClusterNoPeersErrF of NATS: fewer servers than replicas are there.
+const insufficientPeers = 10005
+
+// isStarting reports whether an error goes away by itself once all servers of NATS are there.
+func isStarting(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.Code == 503 || api.ErrorCode == insufficientPeers)
 }
 
 // Close gives up the lease, so that the others know at once, and disconnects.
