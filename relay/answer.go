@@ -1,6 +1,10 @@
 package relay
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/duetcall/duet/addrlimit"
+)
 
 // algorithmOffer is PASSWORD-ALGORITHMS, the best first (RFC 8489 section 14.11).
 var algorithmOffer = []byte{0, byte(algorithmSHA256), 0, 0, 0, byte(algorithmMD5), 0, 0}
@@ -104,7 +108,7 @@ func (s *shard) refuse(reason Refusal) {
 const firstAnswers = 4
 
 // allow takes one answer to a stranger from the budgets, or says which is used up.
-func (s *shard) allow(perSource *limiter) Drop {
+func (s *shard) allow(perSource *addrlimit.Rate) Drop {
 	p := &s.pending
 	if s.isStream() && s.answers < firstAnswers {
 		s.answers++

@@ -86,7 +86,7 @@ func (a *association) shakeHands(source netip.Prefix) {
 	err := a.handshake()
 	server.halfOpen.leave(source)
 	if err == nil {
-		server.settings.Load().limits.proofs.give(a.client.Addr())
+		server.settings.Load().limits.proofs.Give(a.client.Addr())
 		a.established.Store(true)
 		err = server.start(a.shard, maxRecords)
 	}

@@ -145,8 +145,8 @@ func (s *shard) prove(chosen algorithm) Drop {
 		p.proved = p.auth != p.settings.auth && p.auth.prove(p, chosen)
 	}
 	if stranger && p.proved {
-		p.settings.limits.proofs.give(source)
-		p.settings.limits.work.give(source)
+		p.settings.limits.proofs.Give(source)
+		p.settings.limits.work.Give(source)
 	}
 	return kept
 }

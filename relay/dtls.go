@@ -150,7 +150,7 @@ func (l *dtlsListener) answer(h *hello, client netip.AddrPort) Drop {
 // time, so those that come to nothing are limited as wrong passwords are.
 func (l *dtlsListener) begin(h *hello, datagram []byte, client netip.AddrPort) Drop {
 	source := sourceOf(client.Addr())
-	if !l.server.settings.Load().limits.proofs.take(client.Addr(), time.Now()) {
+	if !l.server.settings.Load().limits.proofs.Take(client.Addr(), time.Now()) {
 		return DropRate
 	}
 	if !l.server.halfOpen.enter(source) {

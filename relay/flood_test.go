@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/stun/v3"
 
+	"github.com/duetcall/duet/addrlimit"
 	"github.com/duetcall/duet/config"
 )
 
@@ -56,7 +57,7 @@ func TestASourceGetsItsShareAndThenSilence(t *testing.T) {
 // From however many addresses they come, strangers together get no more than the budget.
 func TestStrangersTogetherHaveABudget(t *testing.T) {
 	gate, out := newGate(t, func(cfg *config.Turn) { cfg.ErrorRate = 10 })
-	gate.server.settings.Load().limits.work = newLimiter(100, 1)
+	gate.server.settings.Load().limits.work = addrlimit.NewRate(100, time.Second, 1)
 	request := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)).Raw
 	began := time.Now()
 	for n := range 2000 {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/duetcall/duet/addrlimit"
 	"github.com/duetcall/duet/relay/peerpolicy"
 )
 
@@ -27,8 +28,8 @@ const (
 
 	endLines        = 50
 	endLinesBurst   = 1000
-	sourceEndsBurst = 10 * time.Second // of sourceLines, when a whole office goes home
-	logSources      = 1 << 14          // of each table: 128 KiB
+	sourceEnds = 10 * time.Second // of sourceLines at once, when a whole office goes home
+	logSources = 1 << 14          // of each table: 128 KiB
 )
 
 // quietLog keeps the log readable whatever arrives: lines that clients can
@@ -43,7 +44,7 @@ type quietLog struct {
 // lineClass limits the lines about one thing.
 type lineClass struct {
 	all     *rate.Limiter
-	sources *limiter
+	sources *addrlimit.Rate
 	omitted atomic.Uint64
 }
 
@@ -53,7 +54,7 @@ func newQuietLog(log *slog.Logger) *quietLog {
 	}
 	q := &quietLog{Logger: log, refusals: rate.NewLimiter(refusalLines, refusalLinesBurst)}
 	// Nobody who guesses passwords hides that behind other lines about the same source.
-	failures, others := newLimiter(sourceLines, logSources), newLimiter(sourceLines, logSources)
+	failures, others := addrlimit.NewRate(sourceLines, time.Second, logSources), addrlimit.NewRate(sourceLines, time.Second, logSources)
 	failing := rate.NewLimiter(failureLines, failureLines)
 	for reason := RefusedMalformed; reason < refusalCount; reason++ {
 		class := &q.classes[reason]
@@ -65,15 +66,14 @@ func newQuietLog(log *slog.Logger) *quietLog {
 			class.all = rate.NewLimiter(peerLines, peerLines)
 		}
 	}
-	q.ends.all, q.ends.sources = rate.NewLimiter(endLines, endLinesBurst), newLimiter(sourceLines, logSources)
-	q.ends.sources.window = int64(sourceEndsBurst)
+	q.ends.all, q.ends.sources = rate.NewLimiter(endLines, endLinesBurst), addrlimit.NewRate(sourceLines*int(sourceEnds/time.Second), sourceEnds, logSources)
 	return q
 }
 
 // allow reports whether a line may be written. It is asked before the line is
 // composed: most are never written.
 func (c *lineClass) allow(client netip.AddrPort) bool {
-	return c.sources.take(client.Addr(), time.Now()) && c.all.Allow()
+	return c.sources.Take(client.Addr(), time.Now()) && c.all.Allow()
 }
 
 // withOmitted adds how many lines of the class were left out since the last one.

@@ -107,7 +107,7 @@ func TestNothingHidesWhoGuessesPasswords(t *testing.T) {
 	gate, log := loggedGate(t)
 	guesser, loud, n := stranger, elsewhere(1), 1
 	failures := gate.server.log.classes[RefusedCredential].sources
-	for failures.bucket(loud.Addr()) == failures.bucket(guesser.Addr()) {
+	for failures.Meet(loud.Addr(), guesser.Addr()) {
 		n++
 		loud = elsewhere(n)
 	}
@@ -133,7 +133,7 @@ func TestNoRefusalHidesAnother(t *testing.T) {
 	quiet := newQuietLog(slog.New(slog.NewTextHandler(log, nil)))
 	sources := quiet.classes[RefusedUserQuota].sources
 	for n, sent := 1, 0; sent < 1000; n++ {
-		if sources.bucket(elsewhere(n).Addr()) != sources.bucket(stranger.Addr()) {
+		if !sources.Meet(elsewhere(n).Addr(), stranger.Addr()) {
 			quiet.refused(elsewhere(n), user{}, RefusedNoPort)
 			sent++
 		}

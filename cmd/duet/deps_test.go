@@ -14,12 +14,13 @@ const module = "github.com/duetcall/duet/"
 // mayImport holds which of our packages each package may import, as package doc and
 // CONTRIBUTING promise; cmd may import everything.
 var mayImport = map[string][]string{
+	"addrlimit":        {},
 	"config":           {},
-	"relay":            {"config", "relay/peerpolicy", "relay/tcp", "relay/udp"},
+	"relay":            {"addrlimit", "config", "relay/peerpolicy", "relay/tcp", "relay/udp"},
 	"relay/peerpolicy": {"config"},
 	"relay/tcp":        {},
 	"relay/udp":        {},
-	"signaling":        {"config"},
+	"signaling":        {"addrlimit", "config"},
 
 	"signaling/cluster":   {"signaling"},
 	"signaling/jointoken": {"config"},
