@@ -49,6 +49,13 @@ func Default() Config {
 			Grace:      Duration(45 * time.Second),
 			MaxRooms:   10_000,
 			MaxMembers: 20_000,
+
+			MessageRate:       50,
+			MessageBurst:      200,
+			ByteRate:          256 << 10,
+			ConnectRate:       20,
+			SocketsPerAddress: 200,
+			FailedKeys:        10,
 		},
 		Turn: Turn{
 			Enabled:       true,
@@ -104,6 +111,20 @@ type Signaling struct {
 	MaxRooms int `toml:"max_rooms"`
 	// MaxMembers is how many members all rooms together may hold.
 	MaxMembers int `toml:"max_members"`
+	// MessageRate is how many messages a second a socket may send, MessageBurst how
+	// many at once; 0 is unlimited.
+	MessageRate  int `toml:"message_rate"`
+	MessageBurst int `toml:"message_burst"`
+	// ByteRate is how many bytes a second a socket may send, with bursts of twice as
+	// much; 0 is unlimited.
+	ByteRate int `toml:"byte_rate"`
+	// ConnectRate is how many sockets a second one IPv4 address or IPv6 /64 may open,
+	// SocketsPerAddress how many it may have; 0 is unlimited.
+	ConnectRate       int `toml:"connect_rate"`
+	SocketsPerAddress int `toml:"sockets_per_address"`
+	// FailedKeys is how many wrong keys in half an hour one IPv4 address or IPv6 /64
+	// may try; 0 is unlimited.
+	FailedKeys int `toml:"failed_keys"`
 	// Auth says who may join.
 	Auth Auth `toml:"auth"`
 }

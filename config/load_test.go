@@ -243,6 +243,18 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:2:15: signaling.max_members: 1 is out of range, must be at least 2`,
 		},
 		{
+			"a byte rate that no message fits in", "[signaling]\nbyte_rate = 65535",
+			`turnserver.toml:2:13: signaling.byte_rate: 65535 is out of range, must be at least 65536`,
+		},
+		{
+			"a burst that fills a queue", "[signaling]\nmessage_burst = 257",
+			`turnserver.toml:2:17: signaling.message_burst: 257 is out of range, must be 1 to 256`,
+		},
+		{
+			"negative number of sockets", "[signaling]\nsockets_per_address = -1",
+			`turnserver.toml:2:23: signaling.sockets_per_address: -1 is out of range, must be at least 0`,
+		},
+		{
 			"negative quota", "[turn]\nuser_quota = -1",
 			`turnserver.toml:2:14: turn.user_quota: -1 is out of range, must be at least 0`,
 		},

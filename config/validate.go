@@ -21,6 +21,8 @@ const (
 	maxSoftware              = 127 // characters (RFC 8489 section 14.14)
 	maxPeers                 = 1024
 	maxRate                  = 1_000_000
+	maxBurst                 = 256     // messages that may wait for a member
+	minByteRate              = 1 << 16 // the longest message
 	maxSTUNServers           = 8
 	maxHostName              = 253 // characters, as DNS has it
 	maxUserName              = 508 // bytes: USERNAME has fewer than 509 (RFC 8489 section 14.3)
@@ -80,6 +82,14 @@ func (f *findings) signaling(s Signaling) {
 	f.atLeast("signaling.grace", s.Grace, 0)
 	f.notBelow("signaling.max_rooms", s.MaxRooms, 1)
 	f.notBelow("signaling.max_members", s.MaxMembers, 2)
+	f.between("signaling.message_rate", s.MessageRate, 0, maxRate)
+	f.between("signaling.message_burst", s.MessageBurst, 1, maxBurst)
+	if s.ByteRate != 0 {
+		f.notBelow("signaling.byte_rate", s.ByteRate, minByteRate)
+	}
+	f.between("signaling.connect_rate", s.ConnectRate, 0, maxRate)
+	f.notBelow("signaling.sockets_per_address", s.SocketsPerAddress, 0)
+	f.between("signaling.failed_keys", s.FailedKeys, 0, maxRate)
 }
 
 func (f *findings) turn(t Turn) {

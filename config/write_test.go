@@ -58,6 +58,7 @@ func full() Config {
 		},
 		Signaling: Signaling{
 			Capacity: 6, Grace: Duration(90 * time.Second), MaxRooms: 1, MaxMembers: 6,
+			MessageRate: 1, MessageBurst: 2, ByteRate: 1 << 16, ConnectRate: 3, SocketsPerAddress: 4, FailedKeys: 5,
 			Auth: Auth{
 				Required: true, TokenSecret: long, TokenSecretPrevious: long, JWKSFile: "/etc/duet/keys.json",
 				Issuer: "app \"é\"", Audience: "duet", WebhookURL: "https://app.example.org/join?x=1", WebhookSecret: long,

@@ -90,7 +90,7 @@ func (s *Server) authorize(in Inbound, client netip.Addr) (terms, *refusal) {
 	case a.ask == nil:
 		return terms{}, nil
 	}
-	if t := s.before(in); t != nil && s.opens(t) {
+	if t, _ := s.former(in); t != nil && s.opens(t) {
 		return terms{Grant{ICEServers: t.Extra}, true}, nil
 	}
 	select {

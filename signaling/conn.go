@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"errors"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -42,6 +44,7 @@ type queued struct {
 // conn is one WebSocket: a bounded queue and the goroutine that alone writes it out.
 type conn struct {
 	ws   *websocket.Conn
+	from netip.Addr    // of the client
 	wake chan struct{} // holds one token when there is something to do
 	done chan struct{} // closed when the writer has ended
 
@@ -54,8 +57,8 @@ type conn struct {
 	ended   bool // the writer has; the read deadline is final
 }
 
-func newConn(ws *websocket.Conn) *conn {
-	return &conn{ws: ws, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newConn(ws *websocket.Conn, from netip.Addr) *conn {
+	return &conn{ws: ws, from: from, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // enqueue queues a frame for the writer and reports false if it was the one that
@@ -187,9 +190,14 @@ func (c *conn) heard() {
 func (c *conn) finish() {
 	<-c.done
 	for {
-		if _, _, err := c.ws.NextReader(); err != nil {
-			break
+		_, _, err := c.ws.NextReader()
+		if err == nil {
+			continue
 		}
+		if _, ok := errors.AsType[*websocket.CloseError](err); !ok {
+			drain(c.ws.NetConn())
+		}
+		break
 	}
 	_ = c.ws.Close()
 }

@@ -5,7 +5,7 @@
 // # The life of a message
 //
 // A request for /v1/ws arrives in Server.ServeHTTP (server.go), which checks its
-// origin (access.go) and upgrades it. From then on the goroutine of the request is
+// origin (access.go) and what its address may do (limit.go), and upgrades it. From then on the goroutine of the request is
 // the socket's reader (reader.go): it decodes each frame (message.go), acts on it
 // and hands what others must hear to their session
 // (session.go), which numbers it, keeps it for a resume (replay.go) and puts it into the

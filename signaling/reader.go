@@ -2,27 +2,20 @@ package signaling
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/time/rate"
+
+	"github.com/duetcall/duet/config"
 )
 
-// What one socket may send. A browser that trickles sends some tens of messages for a
-// whole call. The bursts fit in a queue (conn.go), so that nobody can fill the
-// queue of a member who reads.
+// How long a socket may take to join, and to be let in.
 const (
-	joinTimeout       = 5 * time.Second
-	knockTimeout      = 2 * time.Minute
-	messagesPerSecond = 50
-	messageBurst      = 200
-	bytesPerSecond    = 256 << 10
-	byteBurst         = 512 << 10
+	joinTimeout  = 5 * time.Second
+	knockTimeout = 2 * time.Minute
 )
 
 // errNobodyOpens ends the wait of one who knocks.
@@ -33,8 +26,8 @@ var errNobodyOpens = errors.New("nobody opens")
 type reader struct {
 	server *Server
 	conn   *conn
+	limits config.Signaling // of the time when it was opened
 	log    *slog.Logger
-	client netip.Addr // invalid if it is not known
 
 	session *session // nil until joined
 	since   time.Time
@@ -63,7 +56,18 @@ func (r *reader) read() Reason {
 	ws := r.conn.ws
 	ws.SetReadLimit(MaxMessageBytes)
 	_ = ws.SetReadDeadline(time.Now().Add(joinTimeout))
+	messages := newMessageLimit(r.limits)
+	pong := ws.PingHandler()
+	ws.SetPingHandler(func(payload string) error {
+		if !messages.Allow() {
+			return errFlood
+		}
+		return pong(payload)
+	})
 	ws.SetPongHandler(func(payload string) error {
+		if !messages.Allow() {
+			return errFlood
+		}
 		if r.session == nil { // a pong does not buy time to join
 			return nil
 		}
@@ -76,17 +80,14 @@ func (r *reader) read() Reason {
 		}
 		return nil
 	})
-	messages := rate.NewLimiter(messagesPerSecond, messageBurst)
-	bytes := rate.NewLimiter(bytesPerSecond, byteBurst)
 	for {
 		kind, frame, err := ws.ReadMessage()
 		if err != nil {
 			return r.ended(err)
 		}
 		r.server.stats.messages.Add(1)
-		now := time.Now()
-		if !messages.AllowN(now, 1) || !bytes.AllowN(now, len(frame)) {
-			return r.fail(refusal{CodeRateLimited, fmt.Sprintf("More than %d messages or %d KiB a second.", messagesPerSecond, bytesPerSecond>>10), ActionRejoin, closeRateLimited, 0})
+		if !messages.Allow() {
+			return r.ended(errFlood)
 		}
 		if kind != websocket.TextMessage {
 			return r.fail(badRequest("messages are text frames"))
@@ -200,6 +201,8 @@ func (r *reader) fail(why refusal) Reason {
 func (r *reader) ended(err error) Reason {
 	timeout, ok := errors.AsType[net.Error](err)
 	switch {
+	case errors.Is(err, errFlood):
+		return r.fail(refusal{CodeRateLimited, "More messages or bytes than one connection may send.", ActionRejoin, closeRateLimited, floodRetry.Milliseconds()})
 	case errors.Is(err, errNobodyOpens):
 		return r.fail(refusal{CodeForbidden, "Nobody inside has answered.", ActionStop, closeForbidden, 0})
 	case ok && timeout.Timeout() && r.session == nil:

@@ -120,7 +120,7 @@ func (g *registry) size() (rooms, members int) {
 }
 
 func fullHouse(what string) *refusal {
-	return &refusal{CodeCapacity, "This server has as many " + what + " as it may have. Try again later.", ActionRetry, closeTryAgain, 0}
+	return &refusal{CodeCapacity, "This server has as many " + what + " as it may have. Try again later.", ActionRetry, closeTryAgain, fullRetry.Milliseconds()}
 }
 
 func expired() *refusal {

@@ -36,6 +36,9 @@ func (s *Server) resume(in Inbound, c *conn) (*session, *refusal) {
 	t, authentic := s.sealer.open(in.Key)
 	if !authentic || t.Session != in.Session {
 		s.stats.forgedKeys.Add(1)
+		if delayed := s.tryKey(c.from); delayed != nil {
+			return nil, delayed
+		}
 		return nil, expired()
 	}
 	m, refused := s.claim(t, in.Seq)
@@ -332,5 +335,5 @@ func limits() *Limits {
 }
 
 func restarting() *refusal {
-	return &refusal{CodeUnavailable, "The server is restarting.", ActionRejoin, websocket.CloseServiceRestart, 0}
+	return &refusal{CodeUnavailable, "The server is restarting.", ActionRejoin, websocket.CloseServiceRestart, unavailableRetry.Milliseconds()}
 }

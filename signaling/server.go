@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,10 +16,6 @@ import (
 
 	"github.com/duetcall/duet/config"
 )
-
-// maxUnjoined bounds the sockets that have not joined a room yet, so that strangers
-// who only connect cannot use up what members need.
-const maxUnjoined = 1024
 
 // closeTryAgain is 1013, "try again later" (IANA WebSocket close codes).
 const closeTryAgain = websocket.CloseTryAgainLater
@@ -56,6 +51,7 @@ type Server struct {
 	opts     Options
 	upgrader websocket.Upgrader
 	origins  atomic.Pointer[Origins]
+	door     atomic.Pointer[door]
 	registry *registry
 	store    Store
 	cluster  Cluster // the store, or nil for a process alone
@@ -108,6 +104,7 @@ func New(cfg config.Signaling, opts Options) *Server {
 		},
 	}
 	s.origins.Store(&opts.Origins)
+	s.door.Store(newDoor(cfg, nil))
 	s.ctx, s.end = context.WithCancel(context.Background()) // Shutdown ends it
 	s.authorizer = newAuthorizer(s.ctx, opts.Authorize)
 	if opts.Cluster != nil {
@@ -156,9 +153,10 @@ func refusalOf(err error) *refusal {
 const unavailableRetry = 2 * time.Second
 
 // Reload takes over new limits, but for the grace time, and new origins. Rooms that are
-// open keep their capacity, and nobody has to leave.
+// open keep their capacity and sockets their rates, and nobody has to leave.
 func (s *Server) Reload(limits config.Signaling, origins Origins) {
 	s.registry.limit(limits)
+	s.door.Store(newDoor(limits, s.door.Load()))
 	s.origins.Store(&origins)
 }
 
@@ -178,24 +176,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Offer the WebSocket subprotocol "+Protocol+".", http.StatusBadRequest)
 		return
 	}
-	if !s.admit() {
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, "The server is busy or restarting. Try again in a few seconds.", http.StatusServiceUnavailable)
+	from := addressOf(r)
+	leave, refused := s.enter(from)
+	if refused != nil {
+		refused.answer(w)
 		return
 	}
-	defer s.readers.Done()
-	ws, err := s.upgrader.Upgrade(w, r, nil)
+	defer leave()
+	limits := s.door.Load().limits
+	ws, err := s.upgrader.Upgrade(meter(w, limits), r, nil)
 	if err != nil { // answered by the upgrader
 		s.joinedOrGone()
 		return
 	}
-	c := newConn(ws)
+	c := newConn(ws, from)
 	s.track(c)
 	go c.write() // ended and awaited by c.finish
 	defer s.forget(c)
 	defer c.finish()
-	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	(&reader{server: s, conn: c, log: s.opts.Log.With("client", r.RemoteAddr), client: from.Addr().Unmap()}).run() //nolint:contextcheck // a member's life is not its request's
+	(&reader{server: s, conn: c, limits: limits, log: s.opts.Log.With("client", r.RemoteAddr)}).run() //nolint:contextcheck // a member's life is not its request's
 }
 
 // admit counts a socket that is about to be upgraded, unless there are too many or the
@@ -204,7 +203,6 @@ func (s *Server) admit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining || s.unjoined >= maxUnjoined {
-		s.stats.crowded.Add(1)
 		return false
 	}
 	s.unjoined++

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait in these tests.
 const patience = 10 * time.Second
 
-var testLimits = config.Signaling{Capacity: 2, MaxRooms: 100, MaxMembers: 100}
+var testLimits = config.Signaling{Capacity: 2, MaxRooms: 100, MaxMembers: 100, MessageRate: 50, MessageBurst: 200, ByteRate: 256 << 10}
 
 // start serves a Server on loopback until the test ends.
 func start(t *testing.T, limits config.Signaling, opts Options) (*Server, string) {
@@ -434,7 +434,7 @@ func TestASlowReaderLosesItsSocketAndTheRoomDoesNotWait(t *testing.T) {
 func TestAFloodingMemberLosesItsSocketAndNotItsPeers(t *testing.T) {
 	s, url := start(t, testLimits, Options{})
 	ann, bo := pair(t, url, "tea")
-	for range messageBurst + 2*messagesPerSecond*int(patience/time.Second) {
+	for range testLimits.MessageBurst + 2*testLimits.MessageRate*int(patience/time.Second) {
 		if ann.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"signal","to":%q,"candidates":[null]}`, bo.id)) != nil {
 			break // closed while we were writing
 		}

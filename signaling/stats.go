@@ -22,6 +22,11 @@ type Stats struct {
 	Refused map[Code]uint64 // errors sent, by code
 	Origins uint64          // upgrades refused for their origin
 	Crowded uint64          // upgrades refused because too many sockets had not joined yet
+
+	ConnectRate       uint64 // upgrades refused because their address opens too many
+	SocketsPerAddress uint64 // upgrades refused because their address has too many
+	WrongKeys         uint64 // joins with a key that does not open the room
+	DelayedKeys       uint64 // keys not looked at: too many wrong ones came from there
 }
 
 // counters is the live form of Stats.
@@ -29,6 +34,8 @@ type counters struct {
 	joins, messages, signals, slow, origins, crowded atomic.Uint64
 
 	resumed, lossy, restored, forgedKeys, usedKeys atomic.Uint64
+
+	connectRate, socketsPerAddress, wrongKeys, delayedKeys atomic.Uint64
 
 	refused map[Code]*atomic.Uint64 // every code, made once
 }
@@ -59,6 +66,8 @@ func (s *Server) Stats() Stats {
 		ForgedKeys: s.stats.forgedKeys.Load(), UsedKeys: s.stats.usedKeys.Load(),
 		ReplayBytes: s.replayed.Load(),
 		Origins:     s.stats.origins.Load(), Crowded: s.stats.crowded.Load(),
+		ConnectRate: s.stats.connectRate.Load(), SocketsPerAddress: s.stats.socketsPerAddress.Load(),
+		WrongKeys: s.stats.wrongKeys.Load(), DelayedKeys: s.stats.delayedKeys.Load(),
 	}
 }
 

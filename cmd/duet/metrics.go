@@ -115,9 +115,11 @@ func allSeries() []series {
 			emit(float64(m.signaling.Lossy), "lossy")
 			emit(float64(m.signaling.Restored), "restored")
 		}},
-		{"duet_signaling_bad_keys_total", "Resumes refused for their key: forged, or used before.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
+		{"duet_signaling_bad_keys_total", "Keys of sessions and rooms refused, by reason.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.signaling.ForgedKeys), "forged")
 			emit(float64(m.signaling.UsedKeys), "used")
+			emit(float64(m.signaling.WrongKeys), "wrong")
+			emit(float64(m.signaling.DelayedKeys), "delayed")
 		}},
 		{"duet_signaling_joins_total", "Members ever seated.", counter, nil, one(func(m measured) uint64 { return m.signaling.Joins })},
 		{"duet_signaling_messages_total", "Messages of members.", counter, nil, one(func(m measured) uint64 { return m.signaling.Messages })},
@@ -131,6 +133,8 @@ func allSeries() []series {
 		{"duet_signaling_upgrades_refused_total", "WebSockets not opened, by reason.", counter, []string{"reason"}, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.signaling.Origins), "origin")
 			emit(float64(m.signaling.Crowded), "crowded")
+			emit(float64(m.signaling.ConnectRate), "connect_rate")
+			emit(float64(m.signaling.SocketsPerAddress), "sockets_per_address")
 		}},
 
 		{"duet_webhook_questions_total", "Questions whether somebody may join, by what became of them.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {

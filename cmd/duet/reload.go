@@ -19,6 +19,8 @@ func reloadable() []string {
 		"signaling.auth.jwks_file", "signaling.auth.issuer", "signaling.auth.audience",
 		"signaling.auth.webhook_url", "signaling.auth.webhook_secret",
 		"webhooks.url", "webhooks.secret", "webhooks.events",
+		"signaling.message_rate", "signaling.message_burst", "signaling.byte_rate",
+		"signaling.connect_rate", "signaling.sockets_per_address", "signaling.failed_keys",
 		"turn.users", "turn.static_auth_secret", "turn.static_auth_secret_previous", "turn.credential_ttl",
 		"turn.user_quota", "turn.total_quota", "turn.stale_nonce", "turn.max_allocate_lifetime",
 		"turn.max_permissions", "turn.max_channels", "turn.error_rate", "turn.binding_rate", "turn.software",
