@@ -93,8 +93,8 @@ type HTTP struct {
 	// PublicURL is the origin that people open, "https://call.example.org".
 	// Empty: the banner names the addresses of this machine.
 	PublicURL string `toml:"public_url"`
-	// AllowedOrigins are the web origins, besides our own, that may open
-	// /v1/ws: "https://app.example.org". "*" lets every site in.
+	// AllowedOrigins are the web origins, besides our own, that may open /v1/ws and
+	// read /v1/ice: "https://app.example.org". "*" lets every site in.
 	AllowedOrigins []string `toml:"allowed_origins"`
 	// TrustedProxies are the reverse proxies whose X-Forwarded-For counts, and on
 	// every TCP port their PROXY protocol v2: addresses or CIDR prefixes.

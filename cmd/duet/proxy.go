@@ -4,19 +4,30 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 )
 
 // behindProxies gives every request the address of the client that really sent it: for
 // requests from a trusted proxy, the rightmost address in X-Forwarded-For that is not
 // itself trusted. What stands further left was written by the client and proves
-// nothing.
-func behindProxies(trusted func() []netip.Prefix, next http.Handler) http.Handler {
+// nothing. forgotten is told, once, of a neighbour that seems to be a proxy and is not
+// trusted: all its clients are one to us.
+func behindProxies(trusted func() []netip.Prefix, forgotten func(netip.Addr), next http.Handler) http.Handler {
+	var once sync.Once
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if client, ok := clientAddr(trusted(), r); ok {
 			r.RemoteAddr = client.String() // a request is ours alone to change
+		} else if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && isNeighbour(peer.Addr()) && r.Header.Get("X-Forwarded-For") != "" {
+			once.Do(func() { forgotten(peer.Addr().Unmap()) })
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isNeighbour reports whether an address is of this machine or of a network near it.
+func isNeighbour(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()
 }
 
 // clientAddr returns the client's address with port 0, or false if the request did

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -39,9 +40,41 @@ func TestTheClientIsTheRightmostAddressThatNoTrustedProxyHas(t *testing.T) {
 				r.Header.Add("X-Forwarded-For", f)
 			}
 			var got string
-			behindProxies(func() []netip.Prefix { return trusted }, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })).ServeHTTP(nil, r)
+			behindProxies(func() []netip.Prefix { return trusted }, func(netip.Addr) {}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })).ServeHTTP(nil, r)
 			if got != row.want {
 				t.Errorf("got %s, want %s", got, row.want)
+			}
+		})
+	}
+}
+
+// Behind a proxy that nobody trusts all clients are one, which looks like a server that
+// refuses people at random.
+func TestAProxyThatIsNotTrustedIsToldOfOnce(t *testing.T) {
+	for _, row := range []struct {
+		name, peer, forwarded string
+		want                  []string
+	}{
+		{"on this machine", "127.0.0.1:5", "198.51.100.7", []string{"127.0.0.1"}},
+		{"in this network", "[::ffff:10.0.0.1]:5", "198.51.100.7", []string{"10.0.0.1"}},
+		{"trusted", "10.9.0.1:5", "198.51.100.7", nil},
+		{"no proxy", "10.0.0.1:5", "", nil},
+		{"a stranger who pretends", "198.51.100.7:5", "192.0.2.1", nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var told []string
+			trusted := func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")} }
+			handler := behindProxies(trusted, func(peer netip.Addr) { told = append(told, peer.String()) }, http.NotFoundHandler())
+			for range 3 {
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				r.RemoteAddr = row.peer
+				if row.forwarded != "" {
+					r.Header.Set("X-Forwarded-For", row.forwarded)
+				}
+				handler.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			if !slices.Equal(told, row.want) {
+				t.Errorf("told of %v, want %v", told, row.want)
 			}
 		})
 	}

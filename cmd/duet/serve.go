@@ -205,7 +205,11 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/ws", s.signaling)
 	mux.Handle("/", web.Handler())
-	return behindProxies(s.trustedProxies, mux)
+	return behindProxies(s.trustedProxies, s.forgottenProxy, s.crossOrigin(mux))
+}
+
+func (s *server) forgottenProxy(peer netip.Addr) {
+	s.log.Warn("a request was forwarded by an address that trusted_proxies does not name: all that come from there share the limits of one client", "client", peer.String())
 }
 
 // run serves until ctx ends or a part fails. The parts end in the order in which they
