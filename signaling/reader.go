@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -91,6 +92,9 @@ func (r *reader) read() Reason {
 		}
 		if kind != websocket.TextMessage {
 			return r.fail(badRequest("messages are text frames"))
+		}
+		if !utf8.Valid(frame) { // RFC 6455 section 8.1, which the library leaves to us
+			return r.fail(refusal{CodeBadRequest, "Bad request: messages are UTF-8.", ActionStop, websocket.CloseInvalidFramePayloadData, 0})
 		}
 		in, err := Decode(frame)
 		switch {
