@@ -86,7 +86,9 @@ func (r *Rate) Wait(addr netip.Addr, now time.Time) time.Duration {
 // Meet reports whether two addresses share a bucket.
 func (r *Rate) Meet(a, b netip.Addr) bool { return r.bucket(a) == r.bucket(b) }
 
-func (r *Rate) bucket(addr netip.Addr) *atomic.Int64 { return &r.full[index(r.seed, addr, len(r.full))] }
+func (r *Rate) bucket(addr netip.Addr) *atomic.Int64 {
+	return &r.full[index(r.seed, addr, len(r.full))]
+}
 
 // Count is a table of how many things there are now.
 type Count struct {

@@ -26,10 +26,10 @@ const (
 
 	sourceLines = 2 // about one source
 
-	endLines        = 50
-	endLinesBurst   = 1000
-	sourceEnds = 10 * time.Second // of sourceLines at once, when a whole office goes home
-	logSources = 1 << 14          // of each table: 128 KiB
+	endLines      = 50
+	endLinesBurst = 1000
+	sourceEnds    = 10 * time.Second // of sourceLines at once, when a whole office goes home
+	logSources    = 1 << 14          // of each table: 128 KiB
 )
 
 // quietLog keeps the log readable whatever arrives: lines that clients can

@@ -44,7 +44,7 @@ func TestWhoLeavesIsReportedAtOnceAndWhoLosesTheSocketAfterTheGraceTime(t *testi
 func TestADrainLetsMembersResume(t *testing.T) {
 	s, url := start(t, graceful(), Options{})
 	ann, joined := seated(t, url, "tea", "Ann")
-	s.Drain()
+	s.Drain(time.Minute)
 	ann.cut()
 	if _, resumed := ann.resume(t, url, joined.Session, 1, ""); resumed.Type != TypeResumed {
 		t.Errorf("got %+v", resumed)
@@ -63,7 +63,7 @@ func TestADrainKeepsThoseWhoAreInAndNobodyElse(t *testing.T) {
 	s, url := start(t, testLimits, Options{})
 	ann, bo := pair(t, url, "tea")
 	early := dial(t, url)
-	s.Drain()
+	s.Drain(time.Minute)
 	late := dial(t, url)
 	late.send(`{"type":"join","room":"coffee"}`)
 	if got := late.expect(TypeError); got.Code != CodeUnavailable {
@@ -116,4 +116,19 @@ func TestReloadChangesLimitsAndOriginsForThoseWhoCome(t *testing.T) {
 	_ = ws.Close()
 	ann.send(`{"type":"signal","to":%q,"candidates":[null]}`, bo.id)
 	bo.expect(TypeSignal)
+}
+
+func TestTheMoreMembersComeBackTheLongerTheyTake(t *testing.T) {
+	s := New(graceful(), Options{})
+	for _, row := range []struct {
+		sockets int
+		want    time.Duration
+	}{{0, time.Second}, {500, time.Second}, {5000, 10 * time.Second}, {100_000, 30 * time.Second}} {
+		for range row.sockets - len(s.conns) {
+			s.conns[new(conn)] = true
+		}
+		if got := s.comebackSpread(); got != row.want {
+			t.Errorf("%d come back over %v, want %v", row.sockets, got, row.want)
+		}
+	}
 }

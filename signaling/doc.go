@@ -11,7 +11,7 @@
 // (session.go), which numbers it, keeps it for a resume (replay.go) and puts it into the
 // queue of its socket (conn.go). Each socket has one other goroutine, its writer, which alone writes
 // data frames. The reader ends the writer and waits for it; Server.Shutdown waits
-// for the readers. Drain only lets nobody in any more.
+// for the readers. Drain only lets nobody in any more, and moves the members to other nodes (drain.go).
 //
 // # The life of a room
 //

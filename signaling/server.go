@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -75,6 +74,7 @@ type Server struct {
 	conns    map[*conn]bool
 	unjoined int
 	closed   bool // to newcomers
+	moving   bool // and other nodes get our members, see Drain
 	draining bool // and everybody is sent away
 }
 
@@ -198,11 +198,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit counts a socket that is about to be upgraded, unless there are too many or the
-// server ends. One that drains lets in who resumes.
+// server ends. One that drains lets in who resumes, if no other node can.
 func (s *Server) admit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining || s.unjoined >= maxUnjoined {
+	if s.draining || s.moving || s.unjoined >= maxUnjoined {
 		return false
 	}
 	s.unjoined++
@@ -221,8 +221,8 @@ func (s *Server) track(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns[c] = true
-	if s.draining { // it slipped in between admit and here
-		goAway(c)
+	if s.draining || s.moving { // it slipped in between admit and here
+		goAway(c, returnSpread)
 	}
 }
 
@@ -232,14 +232,6 @@ func (s *Server) forget(c *conn) {
 	delete(s.conns, c)
 }
 
-// Drain lets nobody join from now on. Those who are in a room stay, may go on talking, and
-// may resume.
-func (s *Server) Drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-}
-
 // Shutdown asks every member to come back in a moment and closes every socket with
 // 1012. It returns when the last is gone, or with ctx's error after cutting those
 // that are left.
@@ -247,8 +239,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed, s.draining = true, true
 	s.authorizer.end() // who waits to be let in is sent away
+	spread := s.comebackSpread()
 	for c := range s.conns {
-		goAway(c)
+		goAway(c, spread)
 	}
 	s.mu.Unlock()
 
@@ -285,11 +278,4 @@ func (s *Server) isDraining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining
-}
-
-// goAway tells a client when to come back. The times are spread, so that not all do at once.
-func goAway(c *conn) {
-	in := 300*time.Millisecond + rand.N(time.Second)
-	c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}), 0)
-	c.close(websocket.CloseServiceRestart, "the server is restarting")
 }

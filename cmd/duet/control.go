@@ -16,6 +16,7 @@ of the same configuration.`
 const drainHelp = `From now on the server takes no new allocations and nobody into a room; clients of
 the relay are sent to [turn] alternate_server if it is set. It ends when the last
 allocation has ended, or after [turn] drain_timeout. Calls that run notice nothing.
+In a cluster its members move to other nodes meanwhile.
 Sending it SIGUSR1 does the same. --no-wait returns without waiting for the end.
 
 ` + findHelp + "\n\n" + configHelp

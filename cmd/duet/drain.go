@@ -9,6 +9,9 @@ import (
 const (
 	drainCheck  = 200 * time.Millisecond
 	drainReport = 30 * time.Second
+	// moveWindow is the time over which other nodes get our members: they take 10,000 in it
+	// easily.
+	moveWindow = time.Minute
 )
 
 // drain is the time between an operator's wish for the end and the end: nothing new
@@ -25,12 +28,14 @@ func (s *server) beginDrain() *drain {
 	now := time.Now()
 	d := &drain{began: now, reported: now, tick: time.NewTicker(drainCheck)}
 	timeout := s.config().Turn.DrainTimeout.Std()
+	window := moveWindow
 	if timeout > 0 {
 		d.deadline = time.After(timeout)
+		window = min(window, timeout/2)
 	}
 	s.draining.Store(true)
 	s.announce()
-	s.signaling.Drain()
+	s.signaling.Drain(window)
 	if s.relay != nil {
 		s.relay.Drain()
 	}
@@ -48,7 +53,7 @@ func (s *server) allocations() int {
 // over reports whether nothing is left, and tells now and then how much is.
 func (d *drain) over(s *server, now time.Time) bool {
 	left := s.allocations()
-	if left == 0 {
+	if left == 0 && s.signaling.Drained() {
 		s.log.Info("drained", "duration", now.Sub(d.began).Round(time.Millisecond).String())
 		return true
 	}
