@@ -40,9 +40,9 @@ type answer struct {
 
 // handover is what is kept of a session that goes to another node.
 type handover struct {
-	Last   uint64   `json:"last"`
-	Frames [][]byte `json:"frames,omitempty"`
-	Heard  uint64   `json:"heard"`
+	Last   uint64            `json:"last"`
+	Frames []json.RawMessage `json:"frames,omitempty"`
+	Heard  uint64            `json:"heard"`
 	// Seen is the room as the session's member knows it.
 	Seen Room `json:"seen"`
 }
@@ -197,7 +197,9 @@ func (s *Server) handOver(req request) *handover {
 	seen, told := m.view.room.Clone(), m.told
 	m.mu.Lock()
 	rest := &handover{Last: m.replay.last, Heard: m.heard, Seen: seen}
-	rest.Frames = append(rest.Frames, m.replay.frames...)
+	for _, frame := range m.replay.frames {
+		rest.Frames = append(rest.Frames, frame)
+	}
 	usable := told && !m.gone && !m.anew
 	m.gone = true
 	m.mu.Unlock()

@@ -16,6 +16,10 @@ const (
 	perReturn     = 2 * time.Millisecond // of the spread, for each that comes back
 )
 
+// handoverTime is how long a node waits at its end for others to ask for what it has kept. Members
+// come back sooner.
+const handoverTime = 3 * time.Second
+
 // Drain lets nobody join from now on. Those who are in a room stay, may go on talking, and
 // may resume. If other nodes live their members are asked, one after the other over window, to come
 // back, and get in there; calls go on meanwhile. Drained says when they are gone.
@@ -82,4 +86,22 @@ func goAway(c *conn, spread time.Duration) {
 	in := soonestReturn + rand.N(spread)
 	c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}), 0)
 	c.close(websocket.CloseServiceRestart, "the server is restarting")
+}
+
+// awaitHandovers waits until others have what is kept here, for a moment.
+func (s *Server) awaitHandovers(ctx context.Context) {
+	if !s.othersLive() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handoverTime)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for len(s.registry.all()) > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

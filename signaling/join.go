@@ -94,7 +94,7 @@ func (s *Server) before(in Inbound, c *conn) *ticket {
 	t, forged := s.former(in)
 	if forged {
 		s.stats.forgedKeys.Add(1)
-		s.tryKey(c.from) // whatever else it wants, it has tried one
+		_ = s.tryKey(c.from) // whatever else it wants, it has tried one
 	}
 	return t
 }

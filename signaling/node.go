@@ -53,9 +53,17 @@ func (s *Server) changed(before, after Room) {
 	if v := s.registry.view(after.Name); v != nil {
 		s.advance(v, after)
 	}
+	if s.opts.Left == nil {
+		return
+	}
 	for _, was := range before.Seats { // of whom our relay may hold something
-		if was.Node != s.node() && after.Seat(was.ID) == nil && s.opts.Left != nil {
+		if was.Node != s.node() && after.Seat(was.ID) == nil {
 			s.opts.Left(was.ID)
+		}
+	}
+	for _, gone := range after.Gone { // who came and went between the two
+		if before.Seat(gone.ID) == nil && !slices.Contains(before.Gone, gone) && s.registry.find(gone.ID) == nil {
+			s.opts.Left(gone.ID)
 		}
 	}
 }
@@ -94,7 +102,7 @@ func (s *Server) right(name string, nodes []string, first bool) {
 	}
 }
 
-// mend takes out who has been away too long, notes who is away, and reports whether there was
+// mend takes out who has been away too long, notes who is away and who is not, and reports whether there was
 // anything to do.
 func (s *Server) mend(r *Room, nodes []string, first bool) (changed bool) {
 	for _, k := range slices.Clone(r.Knocks) {
@@ -103,9 +111,13 @@ func (s *Server) mend(r *Room, nodes []string, first bool) (changed bool) {
 		}
 	}
 	for _, seat := range slices.Clone(r.Seats) {
-		ours := seat.Node == s.node() && s.registry.find(seat.ID) == nil
+		here := s.registry.find(seat.ID)
+		ours := seat.Node == s.node() && here == nil
 		orphan := first && seat.Node != s.node() && !slices.Contains(nodes, seat.Node)
 		switch {
+		case seat.Node == s.node() && seat.Away != "" && here != nil && here.connected(): // we were taken for gone
+			back := r.Seat(seat.ID)
+			back.Away, back.Since, changed = "", time.Time{}, true
 		case !ours && !orphan:
 		case seat.Away == "":
 			changed = r.part(seat.ID, seat.Node, ReasonLost) || changed

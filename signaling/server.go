@@ -25,7 +25,7 @@ type Options struct {
 	ICEServers func(memberID string) ICE
 	// Left is told of each member who has left for good, once: at once of those who
 	// said so, after the grace time of those whose socket was lost. It must not block.
-	// Shutdown is no departure. Nil: nobody is told.
+	// Shutdown is no departure. In a cluster every node is told, and of some twice. Nil: nobody is told.
 	Left func(memberID string)
 	// Authorize decides whether somebody may join, and on what terms. Its error is a *Denied, or
 	// anything else if nobody can know now. It is called by several goroutines at once, without
@@ -255,6 +255,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.forgetAway() //nolint:contextcheck // it waits for nothing
 	select {
 	case <-done:
+		s.awaitHandovers(ctx)
 		return nil
 	case <-ctx.Done():
 	}

@@ -83,6 +83,13 @@ func (m *session) holds(c *conn) bool {
 	return m.conn == c
 }
 
+// connected reports whether the session has a socket.
+func (m *session) connected() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conn != nil
+}
+
 // acknowledge forgets what the client is known to have.
 func (m *session) acknowledge(seq uint64) {
 	m.mu.Lock()
@@ -150,6 +157,9 @@ func (m *session) end(reason Reason) {
 		c.close(closeForbidden, string(CodeForbidden))
 	case ReasonDrain:
 		c.close(websocket.CloseServiceRestart, "the server is restarting")
+	case ReasonLost: // the others believed so: this node was cut off from them
+		c.enqueue(encode(Outbound{Type: TypeError, Code: CodeSessionExpired, Message: expired().message, Action: ActionRejoin}), 0)
+		c.close(closeExpired, string(CodeSessionExpired))
 	default: // its seat is another's now
 		c.close(closeReplaced, "another socket has taken this seat")
 	}

@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +43,7 @@ func startNATS(t *testing.T, count int) *natsServers {
 		}
 		if count > 1 {
 			route, _ := url.Parse(routes[i])
-			options.Cluster = server.ClusterOpts{Name: "duet", Host: "127.0.0.1", Port: portOf(route)}
+			options.Cluster = server.ClusterOpts{Name: "duet", Host: "127.0.0.1", Port: portOf(route), NoAdvertise: true}
 			options.Routes = server.RoutesFromStr(strings.Join(routes, ","))
 		}
 		n.options = append(n.options, options)
@@ -103,7 +105,10 @@ func (n *natsServers) url(i int) string {
 // open lets a node in.
 func (n *natsServers) open(i int, opts Options) *Cluster {
 	n.t.Helper()
-	opts.URL, opts.Replicas, opts.Log, opts.leaseTime = n.url(i), len(n.options), slog.New(slog.DiscardHandler), 2*time.Second
+	if opts.URL == "" {
+		opts.URL = n.url(i)
+	}
+	opts.Replicas, opts.Log, opts.leaseTime = len(n.options), slog.New(slog.DiscardHandler), 2*time.Second
 	c, err := Open(n.t.Context(), opts)
 	if err != nil {
 		n.t.Fatal(err)
@@ -140,4 +145,77 @@ func freePort(t *testing.T) int {
 func portOf(u *url.URL) (port int) {
 	_, _ = fmt.Sscan(u.Port(), &port)
 	return port
+}
+
+// wire is a way to a server that can be cut.
+type wire struct {
+	t        *testing.T
+	from, to string
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    []net.Conn
+	copies   sync.WaitGroup
+}
+
+// newWire leads to a server by another port, until the test ends.
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	w := &wire{t: t, from: fmt.Sprintf("127.0.0.1:%d", freePort(t)), to: to}
+	w.mend()
+	t.Cleanup(w.cut)
+	return w
+}
+
+// mend lets connections through.
+func (w *wire) mend() {
+	w.t.Helper()
+	listener, err := net.Listen("tcp", w.from)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.listener = listener
+	w.mu.Unlock()
+	w.copies.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", w.to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			w.mu.Lock()
+			if w.listener != listener { // cut meanwhile
+				near.Close()
+				far.Close()
+			}
+			w.conns = append(w.conns, near, far)
+			w.mu.Unlock()
+			for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+				w.copies.Go(func() {
+					_, _ = io.Copy(way[0], way[1])
+					_ = way[0].Close()
+				})
+			}
+		}
+	})
+}
+
+// cut ends all connections and lets none through.
+func (w *wire) cut() {
+	w.mu.Lock()
+	if w.listener != nil {
+		w.listener.Close()
+	}
+	w.listener = nil
+	for _, conn := range w.conns {
+		conn.Close()
+	}
+	w.conns = nil
+	w.mu.Unlock()
+	w.copies.Wait()
 }

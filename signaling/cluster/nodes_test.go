@@ -37,7 +37,12 @@ type node struct {
 func service(t *testing.T) (*natsServers, []*node) {
 	t.Helper()
 	n, clusters := three(t)
-	var nodes []*node
+	return n, serveAll(t, clusters)
+}
+
+// serveAll has nodes serve, and waits until they know each other.
+func serveAll(t *testing.T, clusters []*Cluster) (nodes []*node) {
+	t.Helper()
 	for _, c := range clusters {
 		nodes = append(nodes, serve(t, c))
 	}
@@ -57,7 +62,7 @@ func service(t *testing.T) (*natsServers, []*node) {
 		}
 		return true
 	})
-	return n, nodes
+	return nodes
 }
 
 func serve(t *testing.T, c *Cluster) *node {
@@ -460,5 +465,91 @@ func TestWithoutAMajorityNobodyJoinsAndNobodyIsLost(t *testing.T) {
 		if out.Type == signaling.TypeMember && out.Event == signaling.EventLeft {
 			t.Fatalf("%s has left", out.Member.ID)
 		}
+	}
+}
+
+func TestMembersOfANodeThatWasCutOffAreBackWithIt(t *testing.T) {
+	n := startNATS(t, 1)
+	wire := newWire(t, strings.TrimPrefix(n.url(0), "nats://"))
+	cut, whole := n.open(0, Options{URL: "nats://" + wire.from}), n.open(0, Options{})
+	t.Cleanup(cut.Close)
+	t.Cleanup(whole.Close)
+	nodes := serveAll(t, []*Cluster{cut, whole})
+	ann, bo := pair(t, nodes[0], nodes[1], "tea")
+
+	wire.cut()
+	ann.signal(bo.id, "too early")
+	if out := ann.expect(signaling.TypeError); out.Code != signaling.CodeUnavailable || out.Action != signaling.ActionRetry {
+		t.Errorf("a signal to a node out of reach is answered with %+v", out)
+	}
+	bo.member(signaling.EventAway, ann.id)
+	wire.mend()
+	bo.member(signaling.EventBack, ann.id)
+	within(t, "the nodes reach each other", func() bool {
+		_, err := cut.Call(t.Context(), whole.Node(), []byte("{}"))
+		return err == nil
+	})
+	ann.signal(bo.id, "here I am")
+	for out := bo.next("a signal"); out.Type != signaling.TypeSignal; out = bo.next("a signal") {
+		if out.Type != signaling.TypeMember || out.Event == signaling.EventLeft {
+			t.Fatalf("%+v", out)
+		}
+	}
+
+	wire.cut()
+	for out := bo.next("the end"); out.Event != signaling.EventLeft; out = bo.next("the end") {
+	}
+	wire.mend()
+	if code, last := ann.closed(); code != 4410 || last.Code != signaling.CodeSessionExpired || last.Action != signaling.ActionRejoin {
+		t.Errorf("closed with %d after %+v", code, last)
+	}
+}
+
+func TestANodeThatDrainsSendsItsMembersToOthersAndNothingIsLost(t *testing.T) {
+	_, nodes := service(t)
+	ann, bo := pair(t, nodes[0], nodes[1], "tea")
+	nodes[0].signaling.Drain(0)
+	if out := ann.expect(signaling.TypeGoaway); out.Reason != signaling.ReasonDrain || out.ReconnectInMS == 0 {
+		t.Errorf("told %+v", out)
+	}
+	if code, _ := ann.closed(); code != websocket.CloseServiceRestart {
+		t.Errorf("closed with %d", code)
+	}
+	late := dial(t, nodes[0])
+	late.send(signaling.TypeJoin, fields{"room": "coffee"})
+	if code, last := late.closed(); code != websocket.CloseServiceRestart || last.Code != signaling.CodeUnavailable {
+		t.Errorf("a newcomer is answered with %d after %+v", code, last)
+	}
+	bo.signal(ann.id, "meanwhile")
+	again, resumed := resume(t, nodes[2], ann)
+	if *resumed.Lost {
+		t.Error("something is lost")
+	}
+	again.hears(bo.id, "meanwhile")
+}
+
+func TestANodeThatShutsDownHandsOverWhatItKept(t *testing.T) {
+	_, nodes := service(t)
+	ann, bo := pair(t, nodes[0], nodes[1], "tea")
+	ended := make(chan error, 1)
+	go func() { ended <- nodes[0].signaling.Shutdown(context.WithoutCancel(t.Context())) }()
+	ann.expect(signaling.TypeGoaway)
+	if code, _ := ann.closed(); code != websocket.CloseServiceRestart {
+		t.Errorf("closed with %d", code)
+	}
+	bo.signal(ann.id, "meanwhile")
+	bo.send(signaling.TypePing, nil)
+	bo.expect(signaling.TypePong)
+	again, resumed := resume(t, nodes[2], ann)
+	if *resumed.Lost {
+		t.Error("something is lost")
+	}
+	again.hears(bo.id, "meanwhile")
+	began := time.Now()
+	if err := <-ended; err != nil || time.Since(began) > time.Second {
+		t.Errorf("the end came after %v: %v", time.Since(began), err)
+	}
+	if nodes[0].hasLeft(ann.id) {
+		t.Error("who goes to another node loses its relays")
 	}
 }
