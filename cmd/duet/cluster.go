@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"time"
 
@@ -31,7 +32,10 @@ func (s *server) openCluster(ctx context.Context) (err error) {
 		Lease: s.lease,
 		Log:   s.log.With("part", "cluster"),
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("[cluster] nats_url: %w", err)
+	}
+	return nil
 }
 
 // shared is what signaling shares with other nodes: nil for a server that is alone.

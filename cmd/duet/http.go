@@ -135,7 +135,7 @@ func (s *server) url() string {
 	}
 	bound := s.listener.Addr().(*net.TCPAddr).AddrPort()
 	host := bound.Addr().Unmap()
-	if host.IsUnspecified() || host.IsLoopback() {
+	if host.IsUnspecified() || host == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || host == netip.IPv6Loopback() {
 		return fmt.Sprintf("http://localhost:%d", bound.Port())
 	}
 	return "http://" + netip.AddrPortFrom(host, bound.Port()).String()

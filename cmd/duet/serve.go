@@ -204,6 +204,8 @@ func (s *server) left(member string) {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/ws", s.signaling)
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("/", web.Handler())
 	return behindProxies(s.trustedProxies, s.forgottenProxy, s.crossOrigin(mux))
 }

@@ -231,6 +231,9 @@ func (c *Cluster) Close() {
 // Node implements [signaling.Cluster].
 func (c *Cluster) Node() string { return c.node }
 
+// Connected reports whether there is a connection to NATS now.
+func (c *Cluster) Connected() bool { return c.conn.IsConnected() }
+
 // Stats returns what the node has met so far.
 func (c *Cluster) Stats() Stats {
 	nodes := c.alive()
