@@ -74,7 +74,6 @@ func (m *mover) next() (got signaling.Outbound, err error) {
 // until reads on to the first message of that type.
 func (m *mover) until(want signaling.Type) (got signaling.Outbound, err error) {
 	for err == nil && got.Type != want {
-		got = signaling.Outbound{}
 		got, err = m.next()
 	}
 	return got, err
