@@ -139,7 +139,7 @@ func unknown(why string) *refusal {
 
 // ice is what a member is told to reach others by: our servers, and those of its grant.
 func (s *Server) ice(m *session) ICE {
-	ice := s.opts.ICEServers(m.id)
+	ice := s.mint(m)
 	ice.Servers = slices.Concat(ice.Servers, m.extra)
 	if ice.Servers == nil {
 		ice.Servers = []ICEServer{}

@@ -65,7 +65,8 @@ type Server struct {
 
 	ctx        context.Context // ends with the server
 	end        context.CancelFunc
-	background sync.WaitGroup // what a cluster needs
+	background sync.WaitGroup // what a cluster needs, and refreshing
+	refreshing sync.Once      // begins with the first credentials that expire
 
 	readers sync.WaitGroup // one for each socket
 	graces  sync.WaitGroup // one for each session that is away

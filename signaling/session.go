@@ -33,9 +33,10 @@ type session struct {
 
 	mu     sync.Mutex // guards what follows, and keeps replay and queue in the same order
 	replay replay
-	conn   *conn // nil while away
-	waits  bool  // it knocks
-	gone   bool  // it has left
+	conn   *conn     // nil while away
+	waits  bool      // it knocks
+	fresh  freshness // of what it was told last of the relay
+	gone   bool      // it has left
 	// anew: it was made from its key, and nobody knows what it has heard.
 	anew bool
 	// graceTimer ends a session that stays away; absences tells one time from the next.
