@@ -14,9 +14,9 @@
 
 import { Chat } from './chat.js';
 import { Emitter } from './events.js';
-import { Peer } from './peer.js';
+import { Lines } from './lines.js';
+import { whenTheNetworkMayHaveChanged } from './network.js';
 import { Signaling } from './signaling.js';
-import { describePath, lossPercent } from './stats.js';
 
 export { Chat, maxTextCharacters } from './chat.js';
 export { DuetEvent, Emitter } from './events.js';
@@ -26,34 +26,35 @@ export { describePath, lossPercent } from './stats.js';
 
 /**
  * @import { ChatMessage, Devices } from './chat.js'
- * @import { Joined, Member, MemberEvent, Resumed } from './message.js'
- * @import { Kind, PeerState, Tracks } from './peer.js'
+ * @import { Joined, Knocker, Member, MemberEvent, Resumed, RoomInfo, Self, SessionInfo } from './message.js'
+ * @import { Kind, PeerState } from './peer.js'
  * @import { Interruption, SignalingError, SignalingOptions } from './signaling.js'
  * @import { Path } from './stats.js'
  *
- * @typedef {'new' | 'joining' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'left' | 'ended'} CallState
- * @typedef {{
- *   room: string, name?: string, token?: string, stream?: MediaStream | null,
+ * @typedef {'new' | 'joining' | 'knocking' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'left' | 'ended'} CallState
+ *   knocking: somebody inside has to let us in. left: the other one has gone.
+ * @typedef {Pick<SignalingOptions, 'room' | 'name' | 'token' | 'key' | 'create' | 'knock' | 'previous' | 'WebSocket'> & {
+ *   stream?: MediaStream | null,
  *   url?: string | URL,
  *   policy?: RTCIceTransportPolicy,
  *   signal?: AbortSignal,
- *   WebSocket?: SignalingOptions['WebSocket'],
  * }} CallOptions
  *   token: lets us in where the server asks for one.
  *   url: of the signaling server; that of this module's host unless given.
  *   policy: "relay" sends everything through the relay. signal: abort leaves.
- *
- * @typedef {{peer: Peer, stream: MediaStream, path: Path | null, life: AbortController}} Line
- *   One peer and what belongs to it.
+ *   key: of the room; with create it is the one that a new room gets. knock: wait to be let in
+ *   where the room is locked. previous: what the last `session` event of this page held before it
+ *   was loaded again: its seat is taken over.
+ * @typedef {{host: boolean, locked: boolean, knocks: Knocker[], capacity: number}} Room
+ *   host: we may lock the room, put others out and end it. knocks: who waits to be let in.
  */
 
 const statsEveryMs = 2_000;
-/** How long the media of an old membership may bridge the way to the new one. */
-const bridgeMs = 10_000;
 
 /**
  * @extends {Emitter<{
  *   state: {state: CallState, member: Member | null, reason: string},
+ *   room: Room,
  *   member: MemberEvent,
  *   peer: {member: Member, stream: MediaStream, state: PeerState},
  *   track: {member: Member, stream: MediaStream, kind: Kind, track: MediaStreamTrack},
@@ -61,24 +62,24 @@ const bridgeMs = 10_000;
  *   chat: ChatMessage & {member: Member | null, sent: boolean},
  *   sent: {id: string},
  *   devices: Devices & {member: Member},
+ *   session: SessionInfo,
  *   interrupted: Interruption,
+ *   refused: {code: string, message: string},
  *   error: unknown,
  *   ended: {reason: 'left' | 'error', error: SignalingError | null},
  * }>}
+ *   refused: something that we asked of the server may not be; the call goes on. ended: error.code
+ *   says whether a host has "kicked" us or "ended" the room, or another page has "replaced" this one.
  */
 export class Call extends Emitter {
-  #options;
   #signaling;
+  #lines;
   #chat = new Chat();
   #life = new AbortController();
-  /** @type {Tracks} */
-  #tracks;
-  /** @type {Map<string, Line>} By member id, of this membership. */
-  #lines = new Map();
-  /** @type {Set<Line>} Of the membership before, until the new one carries media. */
-  #bridges = new Set();
-  /** @type {Joined | null} */
-  #joined = null;
+  /** @type {Room} */
+  #room = { host: false, locked: false, knocks: [], capacity: 0 };
+  #joined = false;
+  #knocking = false;
   #online = false;
   /** @type {{member: Member, reason: string} | null} */
   #lastLeft = null;
@@ -86,27 +87,21 @@ export class Call extends Emitter {
   #state = 'new';
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #statsTimer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #bridgeTimer;
-  /** @type {Set<string>} Ids of members who may have gone while nobody could tell us. */
-  #missing = new Set();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #missingTimer;
 
   /** @param {CallOptions} options */
-  constructor(options) {
+  constructor({ url = defaultUrl(), stream, policy, signal, ...membership }) {
     super();
-    this.#options = options;
-    this.#tracks = {
-      audio: options.stream?.getAudioTracks()[0] ?? null,
-      video: options.stream?.getVideoTracks()[0] ?? null,
-    };
-    const { room, name = '', token, WebSocket } = options;
-    this.#signaling = new Signaling({ url: options.url ?? defaultUrl(), room, name, token, WebSocket });
+    this.#signaling = new Signaling({ url, ...membership });
+    this.#lines = new Lines({
+      policy,
+      tracks: { audio: stream?.getAudioTracks()[0] ?? null, video: stream?.getVideoTracks()[0] ?? null },
+      send: (to, content) => this.#signaling.send({ type: 'signal', to, ...content }),
+      freshIceServers: async () => (await this.#signaling.requestIce())?.servers ?? null,
+    });
     this.#listen();
     const left = { once: true, signal: this.#life.signal };
-    options.signal?.addEventListener('abort', () => this.leave(), left);
-    if (options.signal?.aborted) this.leave();
+    signal?.addEventListener('abort', () => this.leave(), left);
+    if (signal?.aborted) this.leave();
   }
 
   get state() {
@@ -115,18 +110,23 @@ export class Call extends Emitter {
 
   /** The others in the room. */
   get members() {
-    return [...this.#lines.values()].map(({ peer }) => peer.member);
+    return this.#lines.members;
   }
 
   /** How many the room holds; 0 before joining. */
   get capacity() {
-    return this.#joined?.room.capacity ?? 0;
+    return this.#room.capacity;
+  }
+
+  /** What the room is now, and what we may do in it. */
+  get room() {
+    return this.#room;
   }
 
   /**
    * join enters the room and connects to whoever is there.
    *
-   * @returns {Promise<void>} rejects with a SignalingError, of code "room_full" and the like
+   * @returns {Promise<void>} rejects with a SignalingError, of code "room_full", "bad_key" and the like
    */
   async join() {
     if (this.#state === 'new') this.#setState('joining');
@@ -140,8 +140,7 @@ export class Call extends Emitter {
    * @param {MediaStreamTrack | null} track
    */
   setTrack(kind, track) {
-    this.#tracks[kind] = track;
-    for (const { peer } of this.#everyLine()) peer.setTrack(kind, track);
+    this.#lines.setTrack(kind, track);
   }
 
   /**
@@ -164,9 +163,42 @@ export class Call extends Emitter {
     if (message) this.emit('chat', { ...message, member: null });
   }
 
-  /** retryNow reconnects without waiting, or finds out whether it must: the network has changed. */
+  /**
+   * lock keeps everybody out whom no member admits, or lets people in again. For hosts.
+   *
+   * @param {boolean} locked
+   */
+  lock(locked) {
+    this.#signaling.send({ type: 'lock', locked });
+  }
+
+  /** @param {string} id  of one who knocks. Any member may let in. */
+  admit(id) {
+    this.#signaling.send({ type: 'admit', id });
+  }
+
+  /** @param {string} id  of one who knocks */
+  refuse(id) {
+    this.#signaling.send({ type: 'refuse', id });
+  }
+
+  /** @param {string} id  of a member who has to go. For hosts. */
+  kick(id) {
+    this.#signaling.send({ type: 'kick', to: id });
+  }
+
+  /** endForAll sends everybody away, and us. For hosts. */
+  endForAll() {
+    this.#signaling.send({ type: 'end' });
+  }
+
+  /**
+   * retryNow reconnects without waiting, or finds out whether it must. The call does so by itself
+   * when the browser says that the network has changed.
+   */
   retryNow() {
     this.#signaling.retryNow();
+    this.#lines.hurry();
   }
 
   /** leave ends the call and every timer, listener, channel and connection of it. */
@@ -179,178 +211,134 @@ export class Call extends Emitter {
     const owned = { signal: this.#life.signal };
     signaling.addEventListener('joined', ({ detail }) => this.#enter(detail), owned);
     signaling.addEventListener('resumed', ({ detail }) => this.#resume(detail), owned);
-    signaling.addEventListener('resync', ({ detail }) => this.#lines.get(detail.with)?.peer.resync(), owned);
+    signaling.addEventListener('resync', ({ detail }) => this.#lines.resync(detail.with), owned);
     signaling.addEventListener('member', ({ detail }) => this.#memberChanged(detail), owned);
-    signaling.addEventListener('signal', ({ detail }) => this.#lines.get(detail.from)?.peer.receive(detail), owned);
+    signaling.addEventListener('signal', ({ detail }) => this.#lines.receive(detail.from, detail), owned);
+    signaling.addEventListener('ice', ({ detail }) => this.#lines.setIceServers(detail.servers), owned);
+    signaling.addEventListener('session', ({ detail }) => this.emit('session', detail), owned);
+    signaling.addEventListener('room', ({ detail }) => this.#setRoom(detail), owned);
     signaling.addEventListener(
-      'ice',
-      ({ detail }) => {
-        if (this.#joined) this.#joined.ice = detail;
-        for (const { peer } of this.#everyLine()) peer.setIceServers(detail.servers);
+      'knock',
+      ({ detail: { event, knock } }) => {
+        const others = this.#room.knocks.filter(({ id }) => id !== knock.id);
+        this.#room = { ...this.#room, knocks: event === 'asked' ? [...others, knock] : others };
+        this.emit('room', this.#room);
       },
+      owned,
+    );
+    signaling.addEventListener(
+      'knocking',
+      () => {
+        this.#knocking = true;
+        this.#update();
+      },
+      owned,
+    );
+    signaling.addEventListener(
+      'failure',
+      ({ detail: { action, code, message } }) => this.#joined && action === 'retry' && this.emit('refused', { code, message }),
       owned,
     );
     signaling.addEventListener(
       'interrupted',
       ({ detail }) => {
-        this.#online = false;
+        this.#online = this.#knocking = false;
         this.emit('interrupted', detail);
         this.#update();
       },
       owned,
     );
     signaling.addEventListener('ended', ({ detail }) => this.#end('error', detail), owned);
-    this.#chat.addEventListener(
+    this.#followLines(owned);
+    this.#followChat(owned);
+    whenTheNetworkMayHaveChanged(() => this.retryNow(), this.#life.signal);
+  }
+
+  /** @param {{signal: AbortSignal}} owned */
+  #followLines(owned) {
+    const lines = this.#lines;
+    lines.addEventListener('peer', ({ detail }) => this.emit('peer', detail), owned);
+    lines.addEventListener('track', ({ detail }) => this.emit('track', detail), owned);
+    lines.addEventListener('path', ({ detail }) => this.emit('path', detail), owned);
+    lines.addEventListener('error', ({ detail }) => this.emit('error', detail), owned);
+    lines.addEventListener('channel', ({ detail: { member, channel } }) => this.#chat.attach(member.id, channel), owned);
+    lines.addEventListener('change', () => this.#update(), owned);
+    lines.addEventListener(
+      'missing',
+      ({ detail: member }) => this.#memberChanged({ type: 'member', seq: 0, event: 'left', member, reason: 'lost' }),
+      owned,
+    );
+  }
+
+  /** @param {{signal: AbortSignal}} owned */
+  #followChat(owned) {
+    const chat = this.#chat;
+    chat.addEventListener(
       'message',
       ({ detail: { id, text, at, from } }) => {
-        this.emit('chat', { id, text, at, member: this.#member(from), sent: true });
+        this.emit('chat', { id, text, at, member: this.#lines.member(from), sent: true });
       },
       owned,
     );
-    this.#chat.addEventListener('sent', ({ detail }) => this.emit('sent', detail), owned);
-    this.#chat.addEventListener(
+    chat.addEventListener('sent', ({ detail }) => this.emit('sent', detail), owned);
+    chat.addEventListener(
       'devices',
       ({ detail: { from, mic, camera } }) => {
-        const member = this.#member(from);
+        const member = this.#lines.member(from);
         if (member) this.emit('devices', { mic, camera, member });
       },
       owned,
     );
   }
 
-  /**
-   * The room, at first or after a lost socket. The others then hold a new member,
-   * so each pair negotiates anew while the old connection still carries media.
-   *
-   * @param {Joined} joined
-   */
+  /** @param {Joined} joined  the room, at first or as another member after a session was over */
   #enter(joined) {
-    for (const line of this.#lines.values()) this.#bridges.add(line);
-    const before = [...this.#lines.values()].map(({ peer }) => peer.member);
-    this.#lines.clear();
-    clearTimeout(this.#bridgeTimer);
-    this.#bridgeTimer = setTimeout(() => this.#closeBridges(), bridgeMs);
-    this.#joined = joined;
-    this.#online = true;
-    if (before[0] && joined.members.length === 0) this.#lastLeft = { member: before[0], reason: 'lost' };
-    for (const member of joined.members) this.#connect(member);
+    const before = this.members[0];
+    this.#online = this.#joined = true;
+    this.#knocking = false;
+    this.#setRoom(joined);
+    this.#lines.enter(joined.members, joined.ice);
+    if (before && joined.members.length === 0) this.#lastLeft = { member: before, reason: 'lost' };
     this.#update();
   }
 
-  /**
-   * The same room after a lost socket: who is there is the same, and so is the call. A
-   * server that was restarted knows only who has come back; the rest may still do so.
-   *
-   * @param {Resumed} resumed
-   */
-  #resume({ members, ice, lost, restored, session }) {
+  /** @param {Resumed} resumed  the same room after a lost socket */
+  #resume(resumed) {
     this.#online = true;
-    if (this.#joined) this.#joined.ice = ice;
-    for (const { peer } of this.#everyLine()) peer.setIceServers(ice.servers);
-    for (const member of members) if (!this.#lines.has(member.id)) this.#connect(member);
-    const present = new Set(members.map(({ id }) => id));
-    if (lost) this.#missing = new Set([...this.#lines.keys()].filter((id) => !present.has(id)));
-    clearTimeout(this.#missingTimer);
-    this.#missingTimer = setTimeout(() => this.#giveUp(), restored && session ? session.grace * 1000 : 0);
-    for (const { peer } of this.#lines.values()) peer.heal();
+    this.#setRoom(resumed);
+    this.#lines.resume(resumed);
     this.#update();
   }
 
-  /** Ends the lines to members who have gone while nobody could tell us. */
-  #giveUp() {
-    for (const id of this.#missing) {
-      const member = this.#lines.get(id)?.peer.member;
-      if (member) this.#memberChanged({ type: 'member', seq: 0, event: 'left', member, reason: 'lost' });
-    }
-    this.#missing.clear();
+  /** @param {{self: Self, room: RoomInfo}} entered */
+  #setRoom({ self, room: { capacity, locked = false, knocks = [] } }) {
+    this.#room = { host: self.host === true, locked, knocks, capacity };
+    this.emit('room', this.#room);
   }
 
   /** @param {MemberEvent} change */
   #memberChanged(change) {
     const { event, member, reason } = change;
-    this.#missing.delete(member.id);
-    if (event === 'joined' || (event === 'back' && !this.#lines.has(member.id))) {
-      this.#connect(member);
-    } else if (event === 'left') {
-      const line = this.#lines.get(member.id);
-      this.#lines.delete(member.id);
+    if (event === 'left') {
       this.#lastLeft = { member, reason };
-      if (line) this.#hangUp(line);
+      this.#lines.disconnect(member.id);
+    } else {
+      this.#lines.update(member);
     }
     this.emit('member', change);
-    this.#update();
-  }
-
-  /** @param {Member} member */
-  #connect(member) {
-    const stream = new MediaStream();
-    const life = new AbortController();
-    const peer = new Peer({
-      member,
-      iceServers: this.#joined?.ice.servers ?? [],
-      policy: this.#options.policy,
-      tracks: this.#tracks,
-      send: (content) => {
-        // A peer of an older membership has nobody to write to any more.
-        if (this.#lines.get(member.id)?.peer === peer) this.#signaling.send({ type: 'signal', to: member.id, ...content });
-      },
-      freshIceServers: async () => (await this.#signaling.requestIce())?.servers ?? null,
-    });
-    const line = { peer, stream, path: null, life };
-    const owned = { signal: life.signal };
-    this.#lines.set(member.id, line);
-    peer.addEventListener(
-      'track',
-      ({ detail: { kind, track } }) => {
-        stream.addTrack(track);
-        this.emit('track', { member, stream, kind, track });
-      },
-      owned,
-    );
-    peer.addEventListener('channel', ({ detail }) => this.#chat.attach(member.id, detail), owned);
-    peer.addEventListener('error', ({ detail }) => this.emit('error', detail), owned);
-    peer.addEventListener('state', ({ detail }) => this.#peerChanged(line, detail), owned);
-    this.emit('peer', { member, stream, state: peer.state });
-    peer.start();
-  }
-
-  /**
-   * @param {Line} line
-   * @param {PeerState} state
-   */
-  #peerChanged(line, state) {
-    const { member } = line.peer;
-    this.emit('peer', { member, stream: line.stream, state });
-    if (this.#bridges.has(line) && state === 'interrupted') this.#hangUp(line);
-    else if (state === 'connected') {
-      this.#closeBridges();
-      void this.#measure();
-    }
-    this.#update();
-  }
-
-  /** @param {Line} line */
-  #hangUp(line) {
-    this.#bridges.delete(line);
-    line.peer.close(); // emits its last state
-    line.life.abort();
-  }
-
-  #closeBridges() {
-    for (const line of [...this.#bridges]) this.#hangUp(line);
     this.#update();
   }
 
   /** What the page shows follows from who is there and how their media fares. */
   #update() {
     if (this.#state === 'ended' || this.#state === 'new') return;
-    const states = [...this.#everyLine()].map(({ peer }) => peer.state);
+    const states = this.#lines.states;
     if (states.includes('connected')) {
       this.#lastLeft = null;
       return this.#setState('connected');
     }
     const recovering = this.#state === 'connected' || this.#state === 'reconnecting';
-    if (!this.#joined) return this.#setState('joining');
+    if (!this.#joined) return this.#setState(this.#knocking ? 'knocking' : 'joining');
     if (!this.#online || states.includes('interrupted')) return this.#setState('reconnecting');
     if (states.length > 0) return this.#setState(recovering ? 'reconnecting' : 'connecting');
     this.#setState(this.#lastLeft ? 'left' : 'waiting');
@@ -362,20 +350,9 @@ export class Call extends Emitter {
     this.#state = state;
     const measuring = state === 'connected';
     clearInterval(this.#statsTimer);
-    if (measuring) this.#statsTimer = setInterval(() => void this.#measure(), statsEveryMs);
+    if (measuring) this.#statsTimer = setInterval(() => void this.#lines.measure(), statsEveryMs);
     const left = state === 'left' ? this.#lastLeft : null;
     this.emit('state', { state, member: left?.member ?? this.members[0] ?? null, reason: left?.reason ?? '' });
-  }
-
-  async #measure() {
-    for (const line of this.#everyLine()) {
-      const report = await line.peer.getStats();
-      const path = report && describePath(/** @type {Map<string, Record<string, string>>} */ (/** @type {unknown} */ (report)));
-      if (!path || line.life.signal.aborted || line.peer.state !== 'connected') continue;
-      const lost = lossPercent(line.path, path);
-      line.path = path;
-      this.emit('path', { member: line.peer.member, path, lossPercent: lost });
-    }
   }
 
   /**
@@ -385,23 +362,11 @@ export class Call extends Emitter {
   #end(reason, error) {
     if (this.#state === 'ended') return;
     this.#setState('ended');
-    for (const line of this.#everyLine()) this.#hangUp(line);
-    this.#lines.clear();
-    clearTimeout(this.#bridgeTimer);
-    clearTimeout(this.#missingTimer);
+    this.#lines.close();
     this.#chat.close();
     this.#life.abort();
     this.#signaling.leave();
     this.emit('ended', { reason, error });
-  }
-
-  #everyLine() {
-    return [...this.#lines.values(), ...this.#bridges];
-  }
-
-  /** @param {string} id */
-  #member(id) {
-    return this.#everyLine().find(({ peer }) => peer.member.id === id)?.peer.member ?? null;
   }
 }
 

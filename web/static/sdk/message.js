@@ -5,21 +5,29 @@
 export const protocol = 'duet.v1';
 
 /**
- * @typedef {{id: string, name: string, polite: boolean, away?: boolean}} Member
+ * @typedef {{id: string, name: string, polite: boolean, away?: boolean, host?: boolean}} Member
  *   Another member of the room. polite is that member's role; ours is the opposite.
- *   away: its socket is lost, and its seat is kept for a while.
+ *   away: its socket is lost, and its seat is kept for a while. host: it may lock the room,
+ *   put others out and end it.
+ * @typedef {{id: string, name: string, host?: boolean}} Self
+ * @typedef {{id: string, name: string}} Knocker  Somebody who waits to be let in.
+ * @typedef {{name: string, capacity: number, locked?: boolean, knocks?: Knocker[]}} RoomInfo
+ *   locked: nobody gets in whom no member admits.
  * @typedef {{id: string, key: string, grace: number}} SessionInfo
  *   What resumes a session: the key is good once. grace: seconds that the seat is kept.
  * @typedef {{servers: RTCIceServer[], expires?: string}} Ice
  * @typedef {{
- *   type: 'joined', seq: number, self: {id: string, name: string},
- *   room: {name: string, capacity: number}, members: Member[], ice: Ice, session?: SessionInfo,
+ *   type: 'joined', seq: number, self: Self,
+ *   room: RoomInfo, members: Member[], ice: Ice, session?: SessionInfo,
  * }} Joined
  * @typedef {Omit<Joined, 'type'> & {type: 'resumed', lost: boolean, restored: boolean, heard?: number}} Resumed
  *   seq is that of the last message before those that follow. heard: how many of our signals
  *   arrived, if that is known.
  * @typedef {{type: 'resync', seq: number, with: string, offerer: string}} Resync
- * @typedef {{type: 'member', seq: number, event: 'joined' | 'left' | 'away' | 'back', member: Member, reason: string}} MemberEvent
+ * @typedef {{type: 'member', seq: number, event: 'joined' | 'left' | 'away' | 'back' | 'host', member: Member, reason: string}} MemberEvent
+ * @typedef {{type: 'room', seq: number, self: Self, room: RoomInfo, session?: SessionInfo}} RoomMessage
+ *   session: replaces the one we have.
+ * @typedef {{type: 'knock', seq: number, event: 'asked' | 'gone', knock: Knocker}} KnockMessage
  * @typedef {RTCIceCandidateInit | null} Candidate  null: this side's candidates end here.
  * @typedef {{description?: RTCSessionDescriptionInit, candidates?: Candidate[]}} SignalContent
  * @typedef {{type: 'signal', seq: number, from: string} & SignalContent} Signal
@@ -27,10 +35,16 @@ export const protocol = 'duet.v1';
  * @typedef {{type: 'goaway', reason: string, reconnectInMs: number}} Goaway
  * @typedef {'stop' | 'rejoin' | 'retry'} Action
  * @typedef {{type: 'error', code: string, message: string, action: Action, retryAfterMs: number}} Failure
- * @typedef {Joined | Resumed | Resync | MemberEvent | Signal | IceMessage | Goaway | Failure | {type: 'ping'} | {type: 'pong', heard?: number}} Incoming
- * @typedef {{type: 'join', room: string, name: string, token?: string}
+ * @typedef {Joined | Resumed | Resync | MemberEvent | RoomMessage | KnockMessage | {type: 'knocking'} | Signal | IceMessage | Goaway | Failure
+ *   | {type: 'ping'} | {type: 'pong', heard?: number}} Incoming
+ * @typedef {{type: 'join', room: string, name: string, token?: string, key?: string, create?: boolean, knock?: boolean, old_session?: string, old_key?: string}} Join
+ *   key: opens the room; with create it is the key of a room that is new. knock: wait to be let
+ *   in where it is locked. old_…: the session whose seat this one takes over.
+ * @typedef {Join
  *   | {type: 'resume', session: string, key: string, seq: number, attempt: string}
  *   | ({type: 'signal', to: string} & SignalContent)
+ *   | {type: 'lock', locked: boolean} | {type: 'kick', to: string} | {type: 'end'}
+ *   | {type: 'admit', id: string} | {type: 'refuse', id: string}
  *   | {type: 'ice'} | {type: 'ping'} | {type: 'pong'} | {type: 'leave'}} Outgoing
  * @typedef {Record<string, unknown>} Fields
  */
@@ -82,9 +96,21 @@ function read(fields) {
     case 'member': {
       const member = readMember(fields.member);
       const event = fields.event;
-      if (!member || (event !== 'joined' && event !== 'left' && event !== 'away' && event !== 'back')) return null;
+      if (!member || (event !== 'joined' && event !== 'left' && event !== 'away' && event !== 'back' && event !== 'host')) return null;
       return { type: 'member', seq, event, member, reason: string(fields.reason) };
     }
+    case 'room': {
+      const self = readSelf(fields.self);
+      const room = readRoom(fields.room);
+      return self && room && { type: 'room', seq, self, room, ...session(fields) };
+    }
+    case 'knock': {
+      const [knock] = readKnocks([fields.knock]);
+      const event = fields.event;
+      return knock && (event === 'asked' || event === 'gone') ? { type: 'knock', seq, event, knock } : null;
+    }
+    case 'knocking':
+      return { type: 'knocking' };
     case 'signal': {
       const content = signalContent(fields);
       return content && typeof fields.from === 'string' ? { type: 'signal', seq, from: fields.from, ...content } : null;
@@ -118,14 +144,16 @@ function read(fields) {
  * @returns {Joined | null}
  */
 function joined(fields, seq) {
-  const { self, room, members } = fields;
+  const { members } = fields;
+  const self = readSelf(fields.self);
+  const room = readRoom(fields.room);
   const ice = readIce(fields.ice);
-  if (!isObject(self) || typeof self.id !== 'string' || !isObject(room) || !Array.isArray(members) || !ice) return null;
+  if (!self || !room || !Array.isArray(members) || !ice) return null;
   return {
     type: 'joined',
     seq,
-    self: { id: self.id, name: string(self.name) },
-    room: { name: string(room.name), capacity: number(room.capacity) },
+    self,
+    room,
     members: members.map(readMember).filter((member) => member !== null),
     ice,
     ...session(fields),
@@ -148,8 +176,37 @@ const heard = (fields) => (typeof fields.heard === 'number' ? { heard: fields.he
 function readMember(value) {
   if (!isObject(value) || typeof value.id !== 'string' || typeof value.polite !== 'boolean') return null;
   const member = { id: value.id, name: string(value.name), polite: value.polite };
-  return value.away === true ? { ...member, away: true } : member;
+  return { ...member, ...(value.away === true ? { away: true } : {}), ...host(value) };
 }
+
+/** @param {unknown} value @returns {Self | null} */
+const readSelf = (value) =>
+  isObject(value) && typeof value.id === 'string' ? { id: value.id, name: string(value.name), ...host(value) } : null;
+
+/** @param {Fields} fields @returns {{host?: boolean}} */
+const host = (fields) => (fields.host === true ? { host: true } : {});
+
+/**
+ * @param {unknown} value
+ * @returns {RoomInfo | null}
+ */
+function readRoom(value) {
+  if (!isObject(value)) return null;
+  const knocks = Array.isArray(value.knocks) ? readKnocks(value.knocks) : [];
+  return {
+    name: string(value.name),
+    capacity: number(value.capacity),
+    ...(value.locked === true ? { locked: true } : {}),
+    ...(knocks.length > 0 ? { knocks } : {}),
+  };
+}
+
+/**
+ * @param {unknown[]} values
+ * @returns {Knocker[]}
+ */
+const readKnocks = (values) =>
+  values.filter(isObject).flatMap(({ id, name }) => (typeof id === 'string' ? [{ id, name: string(name) }] : []));
 
 /**
  * @param {unknown} value

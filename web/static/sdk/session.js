@@ -26,6 +26,11 @@ export class Session {
     this.#seq = seq;
   }
 
+  /** What resumes the session, or takes its seat over. */
+  get info() {
+    return this.#info;
+  }
+
   /** @returns {Outgoing} */
   get resume() {
     return { type: 'resume', session: this.#info.id, key: this.#info.key, seq: this.#seq, attempt: this.#attempt };
@@ -53,6 +58,11 @@ export class Session {
     this.#unheard.push(frame);
     this.#characters += frame.length;
     return true;
+  }
+
+  /** @param {SessionInfo} info  in place of the one we have */
+  renew(info) {
+    this.#info = info;
   }
 
   /** How many signals wait to be heard. */

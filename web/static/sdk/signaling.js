@@ -5,18 +5,24 @@
 // socket joins, which makes a new member: `joined` is emitted again, with another id.
 // Media does not pass here and goes on meanwhile.
 
+import { SignalingError, whyClosed } from './ending.js';
 import { Emitter } from './events.js';
 import { decode, encode, protocol } from './message.js';
 import { Session } from './session.js';
 
+export { SignalingError } from './ending.js';
+
 /**
- * @import { Failure, Ice, Joined, MemberEvent, Outgoing, Resumed, Resync, Signal } from './message.js'
+ * @import { Failure, Goaway, Ice, Join, Joined, KnockMessage, MemberEvent, Outgoing, Resumed, Resync, RoomMessage, SessionInfo, Signal } from './message.js'
  *
  * @typedef {{
  *   url: string | URL, room: string, name?: string, token?: string, signal?: AbortSignal,
+ *   key?: string, create?: boolean, knock?: boolean, previous?: Pick<SessionInfo, 'id' | 'key'> | null,
  *   WebSocket?: typeof globalThis.WebSocket, random?: () => number,
  * }} SignalingOptions
  *   token: lets us in where the server asks for one. It is sent with each join and nowhere else.
+ *   key: of the room; create: which a new room is given. knock: wait to be let in where the
+ *   room is locked. previous: the session of a page that was loaded again; its seat is taken over.
  * @typedef {{attempt: number, delayMs: number, code: string, message: string}} Interruption
  */
 
@@ -26,7 +32,7 @@ export const reconnectDelays = [0, 300, 1200, 2700, 4800, 7000];
 const pingEveryMs = 15_000;
 /** After so many signals we ask how many were heard. */
 const askEvery = 64;
-/** How long a socket may take to prove that it lives when the network has changed. */
+/** How long a socket may take to prove that it lives, or to open, when the network has changed. */
 const proveWithinMs = 3_000;
 const pongWithinMs = 10_000;
 const openWithinMs = 10_000;
@@ -34,25 +40,10 @@ const iceWithinMs = 3_000;
 /** How long a member who was in the room goes on trying. */
 const giveUpAfterMs = 5 * 60_000;
 
-/** Why signaling ended, or a join was refused. */
-export class SignalingError extends Error {
-  /**
-   * @param {string} code  of the server's `error`, or "unreachable", "aborted"
-   * @param {string} message
-   * @param {{action?: 'stop' | 'rejoin' | 'retry', close?: number}} [more]  close is the WebSocket's code, 0 without one
-   */
-  constructor(code, message, { action = 'stop', close = 0 } = {}) {
-    super(message);
-    this.name = 'SignalingError';
-    this.code = code;
-    this.action = action;
-    this.close = close;
-  }
-}
-
 /**
  * @extends {Emitter<{
  *   joined: Joined, resumed: Resumed, resync: Resync, member: MemberEvent, signal: Signal, ice: Ice, failure: Failure,
+ *   room: RoomMessage, knock: KnockMessage, knocking: null, session: SessionInfo,
  *   interrupted: Interruption, ended: SignalingError,
  * }>}
  */
@@ -72,10 +63,13 @@ export class Signaling extends Emitter {
   #session = null;
   /** @type {Failure | null} */
   #failure = null;
-  #goawayMs = -1;
+  /** @type {Goaway | null} */
+  #goaway = null;
   #attempt = 0;
   #everJoined = false;
   #joined = false;
+  /** Somebody inside has to let us in. */
+  #knocking = false;
   #interruptedAt = 0;
   #ended = false;
 
@@ -116,7 +110,8 @@ export class Signaling extends Emitter {
     const frame = encode(message);
     const kept = message.type === 'signal' && this.#session?.keep(frame);
     if (message.type === 'signal' && this.#session && !kept) return false;
-    if (!this.#joined || this.#socket?.readyState !== 1) return kept === true;
+    const allowed = this.#joined || (this.#knocking && (message.type === 'ping' || message.type === 'leave'));
+    if (!allowed || this.#socket?.readyState !== 1) return kept === true;
     this.#socket.send(frame);
     if (kept && (this.#session?.waiting ?? 0) % askEvery === 0) this.#socket.send(encode({ type: 'ping' }));
     return true;
@@ -144,12 +139,12 @@ export class Signaling extends Emitter {
 
   /**
    * retryNow ends the wait before the next attempt: the network is back, or another one.
-   * A socket that is open has 3 s to prove that it lives.
+   * A socket that is open, or is about to be, has 3 s to prove that it lives.
    */
   retryNow() {
     if (this.#ended || !this.#joining) return;
     if (!this.#socket) return this.#open();
-    if (this.#joined) this.#prove(proveWithinMs);
+    this.#prove(proveWithinMs);
   }
 
   /** leave ends the membership and everything that runs here. */
@@ -163,7 +158,7 @@ export class Signaling extends Emitter {
     this.#life = new AbortController();
     const { signal } = this.#life;
     this.#failure = null;
-    this.#goawayMs = -1;
+    this.#goaway = null;
     let socket;
     try {
       socket = new this.#WebSocket(this.#options.url, protocol);
@@ -175,8 +170,7 @@ export class Signaling extends Emitter {
     const on = (/** @type {string} */ type, /** @type {(event: Event) => void} */ listener) =>
       socket.addEventListener(type, (event) => signal.aborted || listener(event));
     on('open', () => {
-      const { room, name = '', token } = this.#options;
-      socket.send(encode(this.#session?.resume ?? { type: 'join', room, name, ...(token ? { token } : {}) }));
+      socket.send(encode(this.#session?.resume ?? this.#join()));
     });
     on('message', (event) => this.#receive(/** @type {MessageEvent} */ (event).data));
     on('close', (event) => this.#lost(/** @type {CloseEvent} */ (event).code));
@@ -184,20 +178,43 @@ export class Signaling extends Emitter {
     this.#timer = setTimeout(() => this.#lost(0), openWithinMs);
   }
 
+  /** @returns {Join} */
+  #join() {
+    const { room, name = '', token, key, create, knock, previous } = this.#options;
+    return {
+      type: 'join',
+      room,
+      name,
+      ...(token ? { token } : {}),
+      ...(key ? { key } : {}),
+      ...(key && create ? { create } : {}),
+      ...(knock ? { knock } : {}),
+      // Once in, the seat is another.
+      ...(previous && !this.#everJoined ? { old_session: previous.id, old_key: previous.key } : {}),
+    };
+  }
+
   /** @param {unknown} frame */
   #receive(frame) {
-    if (this.#joined) this.#ping(); // any message proves that the socket lives
+    if (this.#joined || this.#knocking) this.#ping(); // any message proves that the socket lives
     const message = decode(frame);
     switch (message?.type) {
       case 'joined':
         this.#session = message.session ? new Session(message.session, message.seq) : null;
         this.#entered();
+        this.#keepSession(message.session);
         this.emit('joined', message);
         return this.#joining?.resolve(message);
       case 'resumed':
         this.#entered();
         for (const unheard of this.#session?.resumed(message) ?? []) this.#socket?.send(unheard);
+        this.#keepSession(message.session);
         return this.emit('resumed', message);
+      case 'knocking':
+        this.#knocking = true;
+        this.#attempt = 0;
+        this.#ping();
+        return this.emit('knocking', null);
     }
     if (message && 'seq' in message && this.#session?.sees(message.seq) === false) return;
     switch (message?.type) {
@@ -205,6 +222,11 @@ export class Signaling extends Emitter {
         return this.emit('resync', message);
       case 'member':
         return this.emit('member', message);
+      case 'room':
+        this.#keepSession(message.session);
+        return this.emit('room', message);
+      case 'knock':
+        return this.emit('knock', message);
       case 'signal':
         return this.emit('signal', message);
       case 'ice':
@@ -214,7 +236,7 @@ export class Signaling extends Emitter {
       case 'pong':
         return this.#session?.hears(message.heard);
       case 'goaway':
-        this.#goawayMs = message.reconnectInMs;
+        this.#goaway = message;
         return;
       case 'error':
         if (message.action !== 'retry' || !this.#joined) this.#failure = message;
@@ -222,8 +244,16 @@ export class Signaling extends Emitter {
     }
   }
 
+  /** @param {SessionInfo | undefined} info */
+  #keepSession(info) {
+    if (!info) return;
+    this.#session?.renew(info);
+    this.emit('session', info);
+  }
+
   #entered() {
     this.#joined = this.#everJoined = true;
+    this.#knocking = false;
     this.#attempt = 0;
     this.#interruptedAt = 0;
     this.#ping();
@@ -248,16 +278,13 @@ export class Signaling extends Emitter {
     // A server that is full or about to end has not looked at our key.
     if (failure && failure.code !== 'unavailable' && failure.code !== 'capacity') this.#session = null;
     this.#drop();
-    const error = new SignalingError(failure?.code ?? (close === 1012 ? 'unavailable' : 'unreachable'), failure?.message ?? '', {
-      action: failure?.action ?? 'rejoin',
-      close,
-    });
+    const error = whyClosed(close, failure, this.#goaway);
     const now = Date.now();
     this.#interruptedAt ||= now;
     const exhausted = this.#everJoined
       ? now - this.#interruptedAt > giveUpAfterMs
       : this.#attempt >= reconnectDelays.length;
-    if (error.action === 'stop' || close === 1000 || exhausted) return this.#end(error);
+    if (error.action === 'stop' || exhausted) return this.#end(error);
 
     const delayMs = this.#delay(failure);
     this.#timer = setTimeout(() => this.#open(), delayMs);
@@ -272,7 +299,7 @@ export class Signaling extends Emitter {
    * @param {Failure | null} failure
    */
   #delay(failure) {
-    if (this.#goawayMs >= 0) return this.#goawayMs;
+    if (this.#goaway) return this.#goaway.reconnectInMs;
     const listed = reconnectDelays[Math.min(this.#attempt, reconnectDelays.length - 1)] ?? 0;
     return Math.max(failure?.retryAfterMs ?? 0, listed * (0.75 + this.#random() / 2));
   }
@@ -281,7 +308,7 @@ export class Signaling extends Emitter {
   #drop() {
     clearTimeout(this.#timer);
     this.#life.abort();
-    this.#joined = false;
+    this.#joined = this.#knocking = false;
     const socket = this.#socket;
     this.#socket = null;
     if (socket && socket.readyState < 2) socket.close();
