@@ -132,3 +132,53 @@ func TestTheMoreMembersComeBackTheLongerTheyTake(t *testing.T) {
 		}
 	}
 }
+
+func TestAPageThatMayBeLoadedAgainKeepsItsSeatForAsLongAsItSays(t *testing.T) {
+	for _, row := range []struct {
+		says string
+		want time.Duration
+	}{
+		{"6000", 6 * time.Second},
+		{"9007199254740991", maxReturn},
+		{"-1", 0},
+	} {
+		t.Run(row.says, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := newPipes()
+				_, stop := serveInMemory(t, listener, graceful(), Options{})
+				defer stop()
+				ann, bo := dialInMemory(t, listener), dialInMemory(t, listener)
+				ann.join("tea", "Ann")
+				bo.join("tea", "Bo")
+				told := bo.listen()
+				began := time.Now()
+				ann.send(`{"type":"leave","return_ms":%s}`, row.says)
+				if row.want > 0 {
+					if got := <-told; got.Event != EventAway || got.Reason != ReasonLeft {
+						t.Errorf("got %s, %s", got.Event, got.Reason)
+					}
+				}
+				if got := <-told; got.Event != EventLeft || got.Reason != ReasonLeft || time.Since(began) != row.want {
+					t.Errorf("%s, %s after %v, want %v", got.Event, got.Reason, time.Since(began), row.want)
+				}
+				bo.cut()
+			})
+		})
+	}
+}
+
+func TestAPageThatIsLoadedAgainIsBackInItsLockedRoom(t *testing.T) {
+	_, url := start(t, graceful(), Options{})
+	ann, bo := pair(t, url, "tea")
+	ann.send(`{"type":"lock","locked":true}`)
+	session := ann.expect(TypeRoom).Session
+	bo.expect(TypeRoom)
+	ann.send(`{"type":"leave","return_ms":6000}`)
+	ann.expectClosed(websocket.CloseNormalClosure)
+	bo.expectEvent(EventAway, ann.id)
+	again := dial(t, url)
+	again.send(`{"type":"join","room":"tea","name":"Ann","old_session":%q,"old_key":%q}`, session.ID, session.Key)
+	if got := again.expect(TypeJoined); !got.Self.Host || !got.Room.Locked || len(*got.Members) != 1 {
+		t.Errorf("got %+v in %+v with %d others", got.Self, got.Room, len(*got.Members))
+	}
+}

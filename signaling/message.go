@@ -33,6 +33,9 @@ const maxKey = 256
 // MaxTokenBytes bounds the token of a join.
 const MaxTokenBytes = 8 << 10
 
+// maxReturn bounds how long a seat is kept for one who has left and may come back.
+const maxReturn = 10 * time.Second
+
 // maxSeq is the largest seq that every client can count to (2⁵³-1).
 const maxSeq = 1<<53 - 1
 
@@ -145,6 +148,9 @@ type Inbound struct {
 	// resume
 	Session, Attempt string
 	Seq              uint64
+
+	// leave: how long the seat is kept for a page that is loaded again
+	Return time.Duration
 
 	// lock
 	Locked bool
@@ -298,6 +304,7 @@ func Decode(frame []byte) (Inbound, error) {
 		Session     string          `json:"session"`
 		Key         string          `json:"key"`
 		Attempt     string          `json:"attempt"`
+		ReturnMS    int64           `json:"return_ms"`
 		Seq         uint64          `json:"seq"`
 		Name        string          `json:"name"`
 		To          string          `json:"to"`
@@ -336,7 +343,9 @@ func Decode(frame []byte) (Inbound, error) {
 		if in.ID = wire.ID; in.ID == "" {
 			return Inbound{}, fmt.Errorf(`%s needs "id"`, in.Type)
 		}
-	case TypeICE, TypeLeave, TypePing, TypePong, TypeEnd:
+	case TypeLeave:
+		in.Return = time.Duration(min(max(0, wire.ReturnMS), maxReturn.Milliseconds())) * time.Millisecond
+	case TypeICE, TypePing, TypePong, TypeEnd:
 	case "":
 		return Inbound{}, errors.New(`the message has no "type"`)
 	default:

@@ -150,6 +150,7 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	case TypePing:
 		r.conn.enqueue(encode(Outbound{Type: TypePong, Heard: &r.session.heard}), 0)
 	case TypeLeave:
+		r.session.returns = in.Return
 		return ReasonLeft, true
 	}
 	return "", false

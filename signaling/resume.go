@@ -219,7 +219,11 @@ func (s *Server) part(m *session, c *conn, reason Reason) (left bool) {
 	v.mu.Lock()
 	waits := !m.told
 	v.mu.Unlock()
-	keep := !waits && (reason == ReasonLost || reason == ReasonSlow) && s.grace > 0 && (!draining || s.cluster != nil)
+	grace := s.grace
+	if reason == ReasonLeft {
+		grace = min(grace, m.returns)
+	}
+	keep := !waits && (reason == ReasonLost || reason == ReasonSlow || reason == ReasonLeft) && grace > 0 && (!draining || s.cluster != nil)
 
 	m.mu.Lock()
 	if m.conn != c {
@@ -231,7 +235,7 @@ func (s *Server) part(m *session, c *conn, reason Reason) (left bool) {
 		m.absences++
 		absence := m.absences
 		s.graces.Add(1)
-		m.graceTimer = time.AfterFunc(s.grace, func() {
+		m.graceTimer = time.AfterFunc(grace, func() {
 			defer s.graces.Done()
 			s.expire(m, absence, reason)
 		})

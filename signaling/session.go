@@ -24,6 +24,8 @@ type session struct {
 	// over. It comes before all other locks, and is held during what the store does.
 	acting sync.Mutex
 	heard  uint64 // signals of the member's that took effect
+	// returns is how long a seat is kept for one who has said that it leaves.
+	returns time.Duration
 
 	// Guarded by view.mu.
 	since   uint64        // revision of the room in which it got its seat; 0: not yet

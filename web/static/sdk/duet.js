@@ -50,6 +50,8 @@ export { describePath, lossPercent } from './stats.js';
  */
 
 const statsEveryMs = 2_000;
+/** How long a page may take to be loaded again, with its camera. */
+const reloadMs = 6_000;
 
 /**
  * @extends {Emitter<{
@@ -201,8 +203,14 @@ export class Call extends Emitter {
     this.#lines.hurry();
   }
 
-  /** leave ends the call and every timer, listener, channel and connection of it. */
-  leave() {
+  /**
+   * leave ends the call and every timer, listener, channel and connection of it.
+   *
+   * @param {{forReload?: boolean}} [how]  forReload: the page is being left, perhaps to be loaded
+   *   again; then the seat is kept for some seconds
+   */
+  leave({ forReload = false } = {}) {
+    if (forReload) this.#signaling.leave({ returnMs: reloadMs });
     this.#end('left', null);
   }
 

@@ -45,7 +45,7 @@ export const protocol = 'duet.v1';
  *   | ({type: 'signal', to: string} & SignalContent)
  *   | {type: 'lock', locked: boolean} | {type: 'kick', to: string} | {type: 'end'}
  *   | {type: 'admit', id: string} | {type: 'refuse', id: string}
- *   | {type: 'ice'} | {type: 'ping'} | {type: 'pong'} | {type: 'leave'}} Outgoing
+ *   | {type: 'ice'} | {type: 'ping'} | {type: 'pong'} | {type: 'leave', return_ms?: number}} Outgoing
  * @typedef {Record<string, unknown>} Fields
  */
 

@@ -147,9 +147,13 @@ export class Signaling extends Emitter {
     this.#prove(proveWithinMs);
   }
 
-  /** leave ends the membership and everything that runs here. */
-  leave() {
-    this.send({ type: 'leave' });
+  /**
+   * leave ends the membership and everything that runs here.
+   *
+   * @param {{returnMs?: number}} [how]  for how long the seat is kept for `previous` of another page
+   */
+  leave({ returnMs = 0 } = {}) {
+    this.send({ type: 'leave', ...(returnMs > 0 ? { return_ms: returnMs } : {}) });
     this.#end(new SignalingError('aborted', 'left'));
   }
 

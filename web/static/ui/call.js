@@ -2,53 +2,65 @@
 //
 // The DOM contract, for end-to-end tests and support:
 //
-//   body[data-state]  home | permission | joining | waiting | connecting | connected |
-//                     reconnecting | left | full | ended | error
-//   home:  #name, #room, #start (new call), #join
+//   body[data-state]  home | permission | joining | knocking | waiting | connecting | connected |
+//                     reconnecting | left | full | key | locked | refused | ended | error
+//   home:  #name, #room, #start (new call), #new-key (its key), #join
 //   call:  #leave, #mic, #camera, #chat-toggle, #chat-input, #chat-send,
 //          #chat-log (children .msg with .text; your own have .you),
 //          #remote-video (of the first of the others), #self-video, #status (text),
 //          #path[data-path="direct|relayed"][data-protocol="udp|tcp|tls"],
 //          #invite-link (its value), #copy-invite, #retry, #back
+//   key:   #room-key, #open (the room); locked and refused: #knock
+//   inside a locked room: #locked, #knocks (children .knock with .admit and .refuse)
+//   hosts: #more, which opens #host-menu: #lock, #kicks (a button each), #end
 //   #mic, #camera: aria-pressed="true" means switched off.
 //   #media-notice[data-problem]: why there is no camera or microphone; #media-retry, #media-skip.
 
 import { Call } from '../sdk/duet.js';
 import { ChatPanel } from './chat-panel.js';
 import { startControls } from './controls.js';
-import { byId, setText } from './dom.js';
+import { byId } from './dom.js';
+import { startHostMenu } from './host.js';
 import { onLanguage, t } from './i18n.js';
 import { showInvite } from './invite.js';
+import { renderKnocks } from './knocks.js';
 import { hideToast, say, toast } from './live.js';
+import { dropSeat, keepSeat } from './seat.js';
 import { Stage } from './stage.js';
-import { isWeak, nameOf, pathText, sceneOf, statusText } from './status.js';
 import { createStore } from './store.js';
+import { countSeconds, emptyView, enter, render } from './view.js';
 import { keepAwake } from './wakelock.js';
 
 /**
  * @import { SignalingError } from '../sdk/duet.js'
+ * @import { SessionInfo } from '../sdk/message.js'
  * @import { Media } from './media.js'
- * @import { View } from './status.js'
  * @import { Store } from './store.js'
+ * @import { CallView } from './view.js'
  *
- * @typedef {View & {since: number, capacity: number}} CallView
- *   since: when the state began, by performance.now()
+ * @typedef {{room: string, name: string, key: string, create: boolean, knock?: boolean, previous?: SessionInfo | null}} Entry
+ *   How to get in: as CallOptions say.
  */
+
+/** How often the page notes that the call goes on, for the one that is loaded after it. */
+const noteEveryMs = 5_000;
 
 /**
  * runCall shows a call until it is left. Trying again after a refusal is a new Call
  * with the same camera.
  *
- * @param {{room: string, name: string, token: string, media: Media, policy: RTCIceTransportPolicy, signal: AbortSignal}} options
- *   signal: abort leaves
+ * @param {Entry & {token: string, media: Media, policy: RTCIceTransportPolicy, signal: AbortSignal, reloaded: AbortSignal}} options
+ *   signal: abort leaves. reloaded: abort leaves for a page that comes back, perhaps
  * @returns {Promise<void>} when the page should show home again
  */
 export async function runCall(options) {
   const view = byId('call', HTMLElement);
   view.hidden = false;
   byId('call-title', HTMLElement).focus(); // where a screen reader goes on
+  /** @type {Partial<Entry> | null} */
+  let next = {};
   try {
-    while ((await attempt(options)) === 'retry');
+    for (let entry = options; next; entry = { ...entry, previous: null, ...next }) next = await attempt(entry);
   } finally {
     view.hidden = true;
     hideToast();
@@ -57,29 +69,35 @@ export async function runCall(options) {
 
 /**
  * @param {Parameters<typeof runCall>[0]} options
- * @returns {Promise<'retry' | 'home'>}
+ * @returns {Promise<Partial<Entry> | null>} how to try again, or null: not at all
  */
-function attempt({ room, name, token, media, policy, signal: outer }) {
+function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
   return new Promise((resolve) => {
     const life = new AbortController();
     const { signal } = life;
     /** @type {Store<CallView>} */
-    const store = createStore(/** @type {CallView} */ (emptyView()));
+    const store = createStore(emptyView());
     /** @type {Call | null} */
     let call = null;
-    const finish = (/** @type {'retry' | 'home'} */ next) => {
+    const finish = (/** @type {Partial<Entry> | null} */ next) => {
       life.abort();
       call?.leave();
+      dropSeat();
       resolve(next);
     };
-    const leave = () => finish('home');
+    const leave = () => finish(null);
+    const again = (/** @type {string} */ id, /** @type {() => Partial<Entry>} */ how) =>
+      byId(id, HTMLButtonElement).addEventListener('click', () => finish(how()), { signal });
     outer.addEventListener('abort', leave, { signal });
-    byId('retry', HTMLButtonElement).addEventListener('click', () => finish('retry'), { signal });
+    reloaded.addEventListener('abort', () => call?.leave({ forReload: true }), { signal });
+    again('retry', () => ({}));
+    again('knock', () => ({ knock: true }));
     byId('back', HTMLButtonElement).addEventListener('click', leave, { signal });
+    askForKey(entry.key, (key) => finish({ key, create: false }), signal);
 
     const chat = new ChatPanel((text) => call?.sendChat(text), signal);
     startControls({ media, leave, toggleChat: () => chat.open(!chat.isOpen), signal });
-    showInvite(room, signal);
+    showInvite(entry.room, entry.key, signal);
     byId('relay-only', HTMLElement).hidden = policy !== 'relay';
     store.follow(render, signal);
     onLanguage(() => render(store.get()), signal);
@@ -88,20 +106,90 @@ function attempt({ room, name, token, media, policy, signal: outer }) {
     if (typeof RTCPeerConnection === 'undefined' || typeof WebSocket === 'undefined') {
       return enter(store, 'error', { failure: { code: 'unsupported', message: '' } });
     }
-    call = new Call({ room, name, token, policy, stream: media.stream });
-    follow(call, { store, chat, media, signal });
+    call = new Call({ ...entry, policy, stream: media.stream });
+    follow(call, { store, chat, media, entry, signal });
+    followRoom(call, signal);
+    rememberSeat(call, entry, media, signal);
     keepAwake(signal);
     void call.join().catch(() => {}); // "ended" tells
   });
 }
 
 /**
+ * askForKey wires the field that a keyed room is opened with.
+ *
+ * @param {string} key  that was tried
+ * @param {(key: string) => void} open
+ * @param {AbortSignal} signal
+ */
+function askForKey(key, open, signal) {
+  const field = byId('room-key', HTMLInputElement);
+  field.value = key;
+  byId('key-form', HTMLFormElement).addEventListener(
+    'submit',
+    (event) => {
+      event.preventDefault();
+      open(field.value.trim());
+    },
+    { signal },
+  );
+}
+
+/**
+ * rememberSeat keeps in mind what the next page of this tab takes the seat back with.
+ *
+ * @param {Call} call
+ * @param {Entry} entry
+ * @param {Media} media
+ * @param {AbortSignal} signal
+ */
+function rememberSeat(call, { room, key, name }, media, signal) {
+  /** @type {SessionInfo | null} */
+  let session = null;
+  const note = () => {
+    if (session) keepSeat({ room, key, name, session, at: Date.now(), on: { mic: media.wanted.mic, camera: media.wanted.camera } });
+  };
+  call.addEventListener(
+    'session',
+    ({ detail }) => {
+      session = detail;
+      note();
+    },
+    { signal },
+  );
+  call.addEventListener('ended', ({ detail: { reason } }) => reason === 'error' && dropSeat(), { signal });
+  media.addEventListener('change', note, { signal });
+  const timer = setInterval(note, noteEveryMs);
+  addEventListener('pagehide', note, { signal });
+  signal.addEventListener('abort', () => clearInterval(timer));
+  call.addEventListener('ended', () => clearInterval(timer), { signal });
+}
+
+/**
+ * followRoom shows who would like to come in, and what a host may do.
+ *
+ * @param {Call} call
+ * @param {AbortSignal} signal
+ */
+function followRoom(call, signal) {
+  startHostMenu(call, signal);
+  call.addEventListener('room', ({ detail: { knocks } }) => renderKnocks(knocks, call), { signal });
+  onLanguage(() => {
+    renderKnocks([], call);
+    renderKnocks(call.room.knocks, call);
+  }, signal);
+  const clear = () => renderKnocks([], call);
+  call.addEventListener('ended', clear, { signal });
+  signal.addEventListener('abort', clear);
+}
+
+/**
  * follow lets what happens in the call change what the page shows.
  *
  * @param {Call} call
- * @param {{store: Store<CallView>, chat: ChatPanel, media: Media, signal: AbortSignal}} page
+ * @param {{store: Store<CallView>, chat: ChatPanel, media: Media, entry: Entry, signal: AbortSignal}} page
  */
-function follow(call, { store, chat, media, signal }) {
+function follow(call, { store, chat, media, entry, signal }) {
   const owned = { signal };
   const stage = new Stage(signal, () => toast(t('say.play')));
   const names = () => call.members.map((member) => member.name || t('call.someone.short'));
@@ -118,9 +206,12 @@ function follow(call, { store, chat, media, signal }) {
   );
   call.addEventListener(
     'member',
-    ({ detail: { event, member } }) => {
+    ({ detail: { event, member, reason } }) => {
       if (event !== 'left' || call.members.length > 0) store.set({ names: names() });
-      say(t(`say.${event}`, { name: member.name || t('call.someone.short') }));
+      stage.update(member);
+      if (event === 'away' && reason === 'left') return; // a page that is loaded again, or `left` follows
+      const why = event === 'left' && reason === 'kicked' ? 'kicked' : event;
+      say(t(`say.${why}`, { name: member.name || t('call.someone.short') }));
     },
     owned,
   );
@@ -142,94 +233,38 @@ function follow(call, { store, chat, media, signal }) {
     ({ detail: { code, message } }) => store.set({ failure: { code, message } }),
     owned,
   );
+  call.addEventListener(
+    'refused',
+    ({ detail: { code, message } }) => toast(code === 'room_full' ? t('say.nofree') : t('say.refused', { message })),
+    owned,
+  );
   call.addEventListener('error', ({ detail }) => console.warn('duet:', detail), owned);
   call.addEventListener(
     'ended',
-    ({ detail: { error } }) => error && enter(store, endState(error, call.capacity > 0), { failure: error }),
+    ({ detail: { error } }) =>
+      error && enter(store, endState(error, entry, call.capacity > 0), { failure: error, tried: entry.key !== '' }),
     owned,
   );
   media.addEventListener('track', ({ detail: { kind, track } }) => call.setTrack(kind, track), owned);
   media.addEventListener('gone', ({ detail: { label } }) => toast(t('media.gone', { device: label })), owned);
   media.addEventListener('change', tellDevices, owned);
   tellDevices();
-  whenTheNetworkMayHaveChanged(() => call.retryNow(), signal);
   if (media.problem && media.track('audio')) toast(t('media.nocamera'));
   else if (media.problem && media.track('video')) toast(t('media.nomicrophone'));
 }
 
-/**
- * @param {() => void} act
- * @param {AbortSignal} signal
- */
-function whenTheNetworkMayHaveChanged(act, signal) {
-  addEventListener('online', act, { signal });
-  addEventListener('pageshow', act, { signal });
-  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && act(), { signal });
-  /** @type {{connection?: EventTarget}} */ (navigator).connection?.addEventListener('change', act, { signal });
-}
+/** What the page shows after a refusal. @type {Record<string, CallView['state']>} */
+const refusals = { room_full: 'full', bad_key: 'key', room_locked: 'locked' };
+/** Endings that have words of their own, whether we had been in or not. */
+const endings = ['kicked', 'ended', 'replaced'];
 
 /**
  * @param {SignalingError} error
+ * @param {Entry} entry
  * @param {boolean} joined  we had been in
+ * @returns {CallView['state']}
  */
-function endState(error, joined) {
-  if (error.code === 'room_full') return 'full';
-  return joined ? 'ended' : 'error';
-}
-
-/** @param {Readonly<CallView>} view */
-function render(view) {
-  if (document.body.dataset.state !== view.state) document.body.dataset.state = view.state;
-  const title = t('call.title.with', { name: nameOf(view.names) });
-  document.title = view.state === 'connected' ? title : t('call.title');
-  setText(byId('call-title', HTMLElement), document.title);
-  setText(byId('status', HTMLElement), statusText(view));
-
-  const path = byId('path', HTMLElement);
-  path.hidden = view.path === null || view.state !== 'connected';
-  setText(path, view.path ? pathText(view.path) : '');
-  path.dataset.path = view.path?.path ?? '';
-  path.dataset.protocol = view.path?.protocol ?? '';
-  const weak = byId('weak', HTMLElement);
-  weak.hidden = !isWeak(view);
-  weak.title = t('path.weak.title', { loss: view.lossPercent });
-
-  const scene = sceneOf(view);
-  setText(byId('scene-title', HTMLElement), scene.title);
-  setText(byId('scene-text', HTMLElement), scene.text);
-  byId('invite', HTMLElement).hidden = !scene.invite;
-  byId('retry', HTMLElement).hidden = !scene.retry;
-  byId('back', HTMLElement).hidden = !scene.back;
-  byId('test', HTMLElement).hidden = !scene.test;
-  byId('invite-again', HTMLElement).hidden = scene.invite || view.names.length + 1 >= view.capacity;
-}
-
-/** @returns {CallView} */
-function emptyView() {
-  return {
-    state: 'joining', since: performance.now(), seconds: 0, names: [], reason: '', failure: null, path: null, lossPercent: 0, capacity: 0,
-  };
-}
-
-/**
- * enter begins a state, and its seconds.
- *
- * @param {Store<CallView>} store
- * @param {CallView['state']} state
- * @param {Partial<CallView>} [more]
- */
-function enter(store, state, more = {}) {
-  store.set({ state, since: performance.now(), seconds: 0, ...more });
-  const { title } = sceneOf(store.get());
-  say(title || t('call.connected', { name: nameOf(store.get().names) }));
-}
-
-/**
- * @param {Store<CallView>} store
- * @param {AbortSignal} signal
- */
-function countSeconds(store, signal) {
-  const tick = () => store.set({ seconds: Math.floor((performance.now() - store.get().since) / 1000) });
-  const timer = setInterval(tick, 1000);
-  signal.addEventListener('abort', () => clearInterval(timer));
+function endState({ code }, { knock }, joined) {
+  if (code === 'forbidden' && knock) return 'refused';
+  return refusals[code] ?? (joined || endings.includes(code) ? 'ended' : 'error');
 }

@@ -4,14 +4,16 @@ import { byId, setText } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { startPreview } from './preview.js';
 import { recall, remember } from './remembered.js';
-import { newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfInput } from './room.js';
+import { keyOfFragment, keyOfInput, newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfInput } from './room.js';
 import { holdToken, takeToken } from './token.js';
 
 /**
+ * @import { Entry } from './call.js'
  * @import { Media } from './media.js'
+ * @import { Seat } from './seat.js'
  *
- * @typedef {{room: string, name: string}} Entry
- * @typedef {{show: (said?: string) => void, hide: () => void}} Home
+ * @typedef {{show: (said?: string) => void, hide: () => void, comeBack: (seat: Seat) => void}} Home
+ *   comeBack takes a seat again without asking.
  */
 
 /**
@@ -24,11 +26,12 @@ export function startHome({ media, relayOnly, enter }) {
   const view = byId('home', HTMLElement);
   const name = byId('name', HTMLInputElement);
   const room = byId('room', HTMLInputElement);
+  const newKey = byId('new-key', HTMLInputElement);
   const problem = byId('room-problem', HTMLElement);
   const notice = byId('media-notice', HTMLElement);
   const skip = byId('media-skip', HTMLButtonElement);
   const said = byId('home-said', HTMLElement);
-  /** @type {string | null} Where the person was going when the devices failed. */
+  /** @type {Entry | null} Where the person was going when the devices failed. */
   let heading = null;
   let invited = '';
 
@@ -67,9 +70,19 @@ export function startHome({ media, relayOnly, enter }) {
     }
   };
 
-  /** @param {string} to  a room */
+  /**
+   * entryTo is where a room and its key lead. Who brings a key with the link may be the first
+   * there: then the room gets that key.
+   *
+   * @param {string} to
+   * @param {string} key
+   * @returns {Entry}
+   */
+  const entryTo = (to, key) => ({ room: to, key, create: key !== '', name: name.value.trim() });
+
+  /** @param {Entry} to */
   const go = async (to) => {
-    const wrong = roomProblem(to);
+    const wrong = roomProblem(to.room);
     problem.hidden = wrong === null;
     room.toggleAttribute('aria-invalid', wrong !== null);
     if (wrong) {
@@ -88,11 +101,12 @@ export function startHome({ media, relayOnly, enter }) {
     leaveFor(to);
   };
 
-  /** @param {string} to */
+  /** @param {Entry} to */
   const leaveFor = (to) => {
     heading = null;
-    remember('name', name.value.trim());
-    enter({ room: to, name: name.value.trim() });
+    newKey.value = '';
+    remember('name', to.name);
+    enter(to);
   };
 
   const readFragment = () => {
@@ -106,9 +120,10 @@ export function startHome({ media, relayOnly, enter }) {
   byId('home-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();
     holdToken(roomOfInput(room.value), tokenOfInput(room.value));
-    void go(roomOfInput(room.value));
+    const key = invited ? keyOfFragment(location.hash) : keyOfInput(room.value);
+    void go(entryTo(roomOfInput(room.value), key));
   });
-  byId('start', HTMLButtonElement).addEventListener('click', () => void go(newRoomName()));
+  byId('start', HTMLButtonElement).addEventListener('click', () => void go(entryTo(newRoomName(), newKey.value.trim())));
   byId('instead', HTMLButtonElement).addEventListener('click', () => {
     history.replaceState(null, '', location.pathname + location.search);
     room.value = '';
@@ -118,6 +133,12 @@ export function startHome({ media, relayOnly, enter }) {
   byId('media-retry', HTMLButtonElement).addEventListener('click', () => (heading ? void go(heading) : void media.open()));
   skip.addEventListener('click', () => heading !== null && leaveFor(heading));
   byId('skip', HTMLButtonElement).addEventListener('click', () => byId('home-main', HTMLElement).focus());
+  // Enter in the key's field starts the call that the key is for.
+  newKey.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.isComposing) return;
+    event.preventDefault();
+    byId('start', HTMLButtonElement).click();
+  });
   room.addEventListener('input', () => (problem.hidden = true));
   // The name field is in the form: Enter there starts what the page is for.
   name.addEventListener('keydown', (event) => {
@@ -140,6 +161,12 @@ export function startHome({ media, relayOnly, enter }) {
     },
     hide() {
       view.hidden = true;
+    },
+    comeBack({ room: to, key, name: called, session, on }) {
+      name.value = called;
+      void media.setMic(on.mic);
+      void media.setCamera(on.camera);
+      void go({ room: to, key, create: key !== '', name: called, previous: session });
     },
   };
 }

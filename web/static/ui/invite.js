@@ -11,12 +11,13 @@ const copiedMs = 2_500;
  * showInvite fills the link and wires what copies it.
  *
  * @param {string} room
+ * @param {string} key  of the room; "" without one
  * @param {AbortSignal} signal
  */
-export function showInvite(room, signal) {
+export function showInvite(room, key, signal) {
   const field = byId('invite-link', HTMLInputElement);
   const text = byId('copy-text', HTMLElement);
-  field.value = inviteLink(location.origin, room);
+  field.value = inviteLink(location.origin, room, key);
   let copied = false;
   const render = () => setText(text, t(copied ? 'invite.copied' : 'invite.copy'));
   const copy = async () => {

@@ -5,9 +5,11 @@ import { runCall } from './call.js';
 import { startHome } from './home.js';
 import { startLanguage, t } from './i18n.js';
 import { Media } from './media.js';
+import { fragmentOf, roomOfFragment } from './room.js';
+import { recallSeat } from './seat.js';
 import { tokenFor } from './token.js';
 
-/** @import { Entry } from './home.js' */
+/** @import { Entry } from './call.js' */
 
 startLanguage();
 // For operators: ?policy=relay shows whether the relay alone carries a call.
@@ -15,16 +17,19 @@ const policy = new URLSearchParams(location.search).get('policy') === 'relay' ? 
 const media = new Media();
 const home = startHome({ media, relayOnly: policy === 'relay', enter: (entry) => void enter(entry) });
 home.show();
-void media.granted().then((granted) => (granted ? media.open() : undefined)); // not awaited: the page is there before its picture
+const seat = recallSeat(roomOfFragment(location.hash));
+if (seat) home.comeBack(seat); // reloaded in the middle of a call
+else void media.granted().then((granted) => (granted ? media.open() : undefined)); // not awaited: the page is there before its picture
 
 /** @param {Entry} entry */
-async function enter({ room, name }) {
+async function enter(entry) {
   const leave = new AbortController();
   const { signal } = leave;
-  const fragment = `#${encodeURIComponent(room)}`;
+  const reload = new AbortController();
+  const fragment = fragmentOf(entry.room, entry.key);
   if (location.hash !== fragment) history.pushState(null, '', location.pathname + location.search + fragment);
   let navigated = false;
-  // Back, or another link in the address bar, leaves the call; so does closing the page.
+  // Back, or another link in the address bar, leaves the call.
   addEventListener(
     'popstate',
     () => {
@@ -33,9 +38,11 @@ async function enter({ room, name }) {
     },
     { signal },
   );
-  addEventListener('pagehide', () => leave.abort(), { signal });
+  // Closed, or reloaded: who knows. A page that comes out of the browser's memory is loaded anew.
+  addEventListener('pagehide', () => reload.abort(), { signal });
+  addEventListener('pageshow', ({ persisted }) => persisted && location.reload(), { signal });
   home.hide();
-  await runCall({ room, name, token: tokenFor(room), media, policy, signal });
+  await runCall({ ...entry, token: tokenFor(entry.room), media, policy, signal, reloaded: reload.signal });
   leave.abort();
   media.stop();
   if (!navigated) history.replaceState(null, '', location.pathname + location.search);

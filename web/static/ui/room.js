@@ -19,12 +19,24 @@ export function newRoomName() {
 }
 
 /**
- * inviteLink carries the room in the fragment, which browsers send to no server.
+ * inviteLink carries the room and its key in the fragment, which browsers send to no server.
  *
  * @param {string} origin
  * @param {string} room
+ * @param {string} [key]
  */
-export const inviteLink = (origin, room) => `${origin}/#${encodeURIComponent(room)}`;
+export const inviteLink = (origin, room, key = '') => `${origin}/${fragmentOf(room, key)}`;
+
+/**
+ * fragmentOf is "#tea", or "#tea&key=sesame".
+ *
+ * @param {string} room
+ * @param {string} [key]
+ */
+export const fragmentOf = (room, key = '') => `#${encodeURIComponent(room)}${key ? `&key=${encodeURIComponent(key)}` : ''}`;
+
+/** The room's key behind its name, in which encodeURIComponent leaves no "&" and no "=". */
+const keyPattern = /&key=([^&]*)$/;
 
 /** A token behind the room, or alone. encodeURIComponent leaves no "&" and no "=" in a room's name. */
 const tokenPattern = /(?:^#?|&)token=([^&]*)$/;
@@ -41,12 +53,21 @@ export const tokenOfFragment = (hash) => tokenPattern.exec(hash)?.[1] ?? null;
  *
  * @param {string} hash
  */
-export function roomOfFragment(hash) {
-  const raw = hash.replace(tokenPattern, '').replace(/^#/, '');
+export const roomOfFragment = (hash) => decoded(hash.replace(tokenPattern, '').replace(keyPattern, '').replace(/^#/, ''));
+
+/**
+ * keyOfFragment reads the key of a room; "" without one.
+ *
+ * @param {string} hash
+ */
+export const keyOfFragment = (hash) => decoded(keyPattern.exec(hash.replace(tokenPattern, ''))?.[1] ?? '');
+
+/** @param {string} text */
+function decoded(text) {
   try {
-    return decodeURIComponent(raw).trim();
+    return decodeURIComponent(text).trim();
   } catch {
-    return raw.trim(); // typed by hand, with a bare %
+    return text.trim(); // typed by hand, with a bare %
   }
 }
 
@@ -62,14 +83,21 @@ export function roomOfInput(text) {
 }
 
 /**
+/**
  * tokenOfInput is the token of a link that someone pasted; null without one.
  *
  * @param {string} text
  */
 export const tokenOfInput = (text) => tokenOfFragment(fragmentOfInput(text) ?? '');
 
+ * keyOfInput is the key in a link that someone pasted; "" without one.
+ *
+ * @param {string} text
+ */
+export const keyOfInput = (text) => keyOfFragment(fragmentOfInput(text) ?? '');
+
 /**
- * fragmentOfInput is what follows "#" in a link, null in what is no link.
+ * fragmentOfInput is what begins with "#" in a link, null in what is no link.
  *
  * @param {string} text
  */

@@ -48,16 +48,17 @@ export class Stage {
     /** @type {Tile} */
     const tile = { member, stream, box, video, devices: null, render: () => {} };
     tile.render = () => {
-      const name = member.name || t('call.someone.short');
+      const name = tile.member.name || t('call.someone.short');
       const picture = tile.devices?.camera !== false && stream.getVideoTracks().some((track) => !track.muted);
       box.classList.toggle('no-picture', !picture);
       video.setAttribute('aria-label', name);
       setText(initial, [...name][0]?.toLocaleUpperCase() ?? '');
+      const host = tile.member.host ? t('remote.host') : '';
       const muted = tile.devices?.mic === false ? t('remote.muted', { name }) : '';
       const off = tile.devices?.camera === false ? t('remote.camera.off') : '';
       facts.replaceChildren(
         h('span', { class: 'fact who' }, name),
-        ...[muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
+        ...[host, muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
       );
     };
     this.#tiles.set(stream, tile);
@@ -89,6 +90,15 @@ export class Stage {
     tile.video.srcObject = null;
     tile.box.remove();
     this.#renderAll();
+  }
+
+  /** @param {Member} member  as the server describes it now */
+  update(member) {
+    for (const tile of this.#tiles.values()) {
+      if (tile.member.id !== member.id) continue;
+      tile.member = member;
+      tile.render();
+    }
   }
 
   /**

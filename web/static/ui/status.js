@@ -5,18 +5,18 @@ import { t } from './i18n.js';
 /**
  * @import { Path } from '../sdk/stats.js'
  *
- * @typedef {'joining' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'left' | 'full' | 'ended' | 'error'} ViewState
+ * @typedef {'joining' | 'knocking' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'left' | 'full' | 'key' | 'locked' | 'refused' | 'ended' | 'error'} ViewState
  * @typedef {{
  *   state: ViewState, seconds: number,
  *   names: string[],
  *   reason: string,
  *   failure: {code: string, message: string} | null,
- *   path: Path | null, lossPercent: number,
+ *   path: Path | null, lossPercent: number, tried: boolean,
  * }} View
  *   seconds: in this state. names: of the others; of the one who left. reason: of a
- *   leave. failure: the last one of signaling.
+ *   leave. failure: the last one of signaling. tried: a key.
  * @typedef {{
- *   title: string, text: string, invite: boolean, retry: boolean, back: boolean, test: boolean,
+ *   title: string, text: string, invite: boolean, key: boolean, knock: boolean, retry: boolean, back: boolean, test: boolean,
  * }} Scene
  */
 
@@ -41,10 +41,18 @@ export function statusText(view) {
       return t('call.reconnecting', { seconds: view.seconds });
     case 'left':
       return t('call.leftby', { name });
+    case 'knocking':
+      return t('call.knocking', { seconds: view.seconds });
     case 'full':
       return t('scene.full.title');
+    case 'key':
+      return t(view.tried ? 'scene.key.wrong.title' : 'scene.key.title');
+    case 'locked':
+      return t('scene.locked.title');
+    case 'refused':
+      return t('scene.refused.title');
     case 'ended':
-      return t('scene.ended.title');
+      return endedTexts(view).title;
     case 'error':
       return errorTexts(view).title;
   }
@@ -71,7 +79,7 @@ export const isWeak = (view) => view.state === 'connected' && view.lossPercent >
  */
 export function sceneOf(view) {
   const name = nameOf(view.names);
-  const scene = { title: '', text: '', invite: false, retry: false, back: false, test: false };
+  const scene = { title: '', text: '', invite: false, key: false, knock: false, retry: false, back: false, test: false };
   switch (view.state) {
     case 'joining':
       return { ...scene, title: t('scene.joining.title'), text: joiningText(view) };
@@ -93,11 +101,16 @@ export function sceneOf(view) {
     }
     case 'full':
       return { ...scene, title: t('scene.full.title'), text: t('scene.full.text'), retry: true, back: true };
-    case 'ended': {
-      const message = view.failure?.message;
-      const text = message ? t('scene.ended.server', { message }) : t('scene.ended.text');
-      return { ...scene, title: t('scene.ended.title'), text, retry: true, back: true };
-    }
+    case 'key':
+      return { ...scene, title: statusText(view), text: t(view.tried ? 'scene.key.wrong.text' : 'scene.key.text'), key: true, back: true };
+    case 'locked':
+      return { ...scene, title: t('scene.locked.title'), text: t('scene.locked.text'), knock: true, back: true };
+    case 'knocking':
+      return { ...scene, title: t('scene.knocking.title'), text: t('scene.knocking.text'), back: true };
+    case 'refused':
+      return { ...scene, title: t('scene.refused.title'), text: t('scene.refused.text'), knock: true, back: true };
+    case 'ended':
+      return { ...scene, ...endedTexts(view), back: true };
     case 'error':
       return { ...scene, ...errorTexts(view), retry: true, back: true, test: view.failure?.code === 'unreachable' };
   }
@@ -116,6 +129,25 @@ export function nameOf(names) {
 function joiningText({ failure, seconds }) {
   if (failure?.code === 'capacity') return t('scene.joining.busy');
   return failure && seconds > 0 ? t('scene.joining.retry', { seconds }) : t('scene.joining.text');
+}
+
+/**
+ * Who is sent away, or has another page of this call, does not come back by itself; who lost the
+ * server may try again.
+ *
+ * @param {View} view
+ */
+function endedTexts({ failure }) {
+  switch (failure?.code) {
+    case 'kicked':
+    case 'ended':
+    case 'replaced':
+      return { title: t(`scene.ended.${failure.code}.title`), text: t(`scene.ended.${failure.code}.text`), retry: false };
+    default: {
+      const message = failure?.message;
+      return { title: t('scene.ended.title'), text: message ? t('scene.ended.server', { message }) : t('scene.ended.text'), retry: true };
+    }
+  }
 }
 
 /** @param {View} view */

@@ -2,7 +2,7 @@
 // anybody can copy, bookmark or photograph it, and stays with this tab: a page that is loaded
 // again still has it.
 
-import { roomOfFragment, tokenOfFragment } from './room.js';
+import { fragmentOf, keyOfFragment, roomOfFragment, tokenOfFragment } from './room.js';
 
 const key = 'duet.token';
 
@@ -16,7 +16,7 @@ export function takeToken() {
   const token = tokenOfFragment(location.hash);
   if (token === null) return;
   const room = roomOfFragment(location.hash);
-  const fragment = room === '' ? '' : `#${encodeURIComponent(room)}`;
+  const fragment = room === '' ? '' : fragmentOf(room, keyOfFragment(location.hash));
   history.replaceState(null, '', location.pathname + location.search + fragment);
   holdToken(room, token);
 }
