@@ -14,6 +14,8 @@ import (
 var fromClients = map[string]Type{
 	"join": TypeJoin, "join-token": TypeJoin, "signal-description": TypeSignal, "signal-candidates": TypeSignal,
 	"signal-end-of-candidates": TypeSignal, "ice-request": TypeICE, "leave": TypeLeave, "ping": TypePing, "resume": TypeResume,
+	"join-key": TypeJoin, "join-knock": TypeJoin, "join-again": TypeJoin, "leave-for-reload": TypeLeave,
+	"lock": TypeLock, "kick": TypeKick, "end": TypeEnd, "admit": TypeAdmit, "refuse": TypeRefuse,
 }
 
 func examples(t testing.TB) map[string][]byte {

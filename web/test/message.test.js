@@ -10,7 +10,10 @@ const folder = new URL('../../signaling/testdata/message/', import.meta.url);
 /** @param {string} name */
 const example = (name) => readFileSync(new URL(`${name}.json`, folder), 'utf8').trim();
 
-const fromClient = ['join', 'join-token', 'ice-request', 'leave', 'ping', 'pong', 'resume', 'signal-candidates', 'signal-description', 'signal-end-of-candidates'];
+const fromClient = [
+  'join', 'join-token', 'join-key', 'join-knock', 'join-again', 'ice-request', 'leave', 'leave-for-reload', 'ping', 'pong', 'resume',
+  'signal-candidates', 'signal-description', 'signal-end-of-candidates', 'lock', 'kick', 'end', 'admit', 'refuse',
+];
 
 test('every example that a server sends is understood', () => {
   const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
@@ -29,6 +32,14 @@ test('what the client writes is what the examples say', () => {
   assert.equal(encode({ type: 'join', room: 'tea', name: 'Ann' }), example('join'));
   const token = 'eyJhbGciOiJIUzI1NiJ9.eyJyb29tIjoidGVhIn0.c2lnbmVk';
   assert.equal(encode({ type: 'join', room: 'tea', name: 'Ann', token }), example('join-token'));
+  assert.equal(encode({ type: 'join', room: 'tea', name: 'Ann', key: 'sesame', create: true }), example('join-key'));
+  assert.equal(encode({ type: 'join', room: 'tea', name: 'Cy', knock: true }), example('join-knock'));
+  assert.equal(encode({ type: 'join', room: 'tea', name: 'Ann', old_session: 'm_5cVn0yJ3Zt0', old_key: 'c2VhbGVk' }), example('join-again'));
+  assert.equal(encode({ type: 'lock', locked: true }), example('lock'));
+  assert.equal(encode({ type: 'kick', to }), example('kick'));
+  assert.equal(encode({ type: 'end' }), example('end'));
+  for (const type of /** @type {const} */ (['admit', 'refuse'])) assert.equal(encode({ type, id: 'm_8JqLr2vXc0A' }), example(type));
+  assert.equal(encode({ type: 'leave', return_ms: 6000 }), example('leave-for-reload'));
   assert.equal(encode({ type: 'ice' }), example('ice-request'));
   assert.equal(encode({ type: 'leave' }), example('leave'));
   assert.equal(encode({ type: 'ping' }), example('ping'));
@@ -60,6 +71,19 @@ test('resumed says what was missed, and what was heard', () => {
   assert.deepEqual([restored.lost, restored.restored, restored.heard], [true, true, undefined]);
 });
 
+test('what the room is now, who hosts it and who knocks', () => {
+  const room = decode(example('room'));
+  assert.ok(room?.type === 'room');
+  assert.deepEqual(room.self, { id: 'm_5cVn0yJ3Zt0', name: 'Ann', host: true });
+  assert.deepEqual(room.room, { name: 'tea', capacity: 2, locked: true, knocks: [{ id: 'm_8JqLr2vXc0A', name: 'Cy' }] });
+  assert.equal(room.session?.key, 'bG9ja2Vk');
+  const knock = decode(example('knock-asked'));
+  assert.ok(knock?.type === 'knock');
+  assert.deepEqual([knock.seq, knock.event, knock.knock], [6, 'asked', { id: 'm_8JqLr2vXc0A', name: 'Cy' }]);
+  const host = decode(example('member-host'));
+  assert.ok(host?.type === 'member' && host.member.host === true);
+});
+
 test('an end of candidates stays among the candidates', () => {
   const message = decode(example('signal-from-candidates'));
   assert.ok(message?.type === 'signal');
@@ -73,7 +97,10 @@ const wrong = {
   'not an object': '[1]',
   null: 'null',
   'no type': '{}',
-  'an unknown type': '{"type":"knock"}',
+  'an unknown type': '{"type":"whistle"}',
+  'a knock of nobody': '{"type":"knock","event":"asked"}',
+  'a knock without an event': '{"type":"knock","knock":{"id":"a","name":"Cy"}}',
+  'a room without self': '{"type":"room","room":{"name":"tea","capacity":2}}',
   'resumed without a session': '{"type":"resumed","self":{"id":"a"},"room":{},"members":[],"ice":{"servers":[]}}',
   'joined without self': '{"type":"joined","room":{},"members":[],"ice":{"servers":[]}}',
   'joined without ice': '{"type":"joined","self":{"id":"a"},"room":{},"members":[]}',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inviteLink, newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfFragment, tokenOfInput } from '../static/ui/room.js';
+import { inviteLink, keyOfFragment, keyOfInput, newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfFragment, tokenOfInput } from '../static/ui/room.js';
 
 test('a new room has at least 96 random bits in characters that read well', () => {
   const names = Array.from({ length: 2000 }, newRoomName);
@@ -35,6 +35,21 @@ for (const room of rooms) {
     assert.equal(tokenOfInput(` ${link} `), 'eyJ.eyJ_-.x-_');
   });
 }
+
+for (const key of ['sesame', 'a b&c=d#e', '芝麻开门', '100%']) {
+  test(`an invite link carries the key ${JSON.stringify(key)}`, () => {
+    const link = inviteLink('https://call.example', 'a/b?c#d&e', key);
+    const url = new URL(link);
+    assert.equal(url.pathname + url.search, '/', 'the key is in the fragment only');
+    assert.deepEqual([roomOfFragment(url.hash), keyOfFragment(url.hash)], ['a/b?c#d&e', key]);
+    assert.deepEqual([roomOfInput(link), keyOfInput(link)], ['a/b?c#d&e', key]);
+  });
+}
+
+test('a room without a key has none', () => {
+  for (const hash of ['', '#', '#tea', '#tea&key=', '#key']) assert.equal(keyOfFragment(hash), '', hash);
+  assert.equal(keyOfInput('tea&key=sesame'), '', 'a name is no link');
+});
 
 const inputs = /** @type {[string, string][]} */ ([
   ['tea', 'tea'],

@@ -57,7 +57,7 @@ test('two meet, with opposite roles, and signal each other', async (t) => {
   const second = await bo.connect();
   const { event, member: seen } = await arrives;
   assert.deepEqual([event, seen.name, seen.polite], ['joined', 'Bo', true]);
-  assert.deepEqual(second.members, [{ id: first.self.id, name: 'Ann', polite: false }]);
+  assert.deepEqual(second.members, [{ id: first.self.id, name: 'Ann', polite: false, host: true }]);
 
   const heard = next(bo, 'signal');
   ann.send({ type: 'signal', to: seen.id, description: { type: 'offer', sdp: 'v=0\r\n' } });

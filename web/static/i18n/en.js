@@ -102,6 +102,8 @@ export default {
   'scene.left.text': 'Stay, and the call starts again when they come back.',
   'scene.lost.title': '{name} lost the connection',
   'scene.lost.text': 'Stay: they usually come back within seconds.',
+  'scene.kicked.title': '{name} was put out',
+  'scene.kicked.text': 'As long as the call is open they may come back. Lock it to keep them out.',
   'scene.full.title': 'This call is full',
   'scene.full.text': 'Everyone it has room for is already there. Ask whether you have the right link, or try again when someone has left.',
   'scene.ended.title': 'The call has ended',

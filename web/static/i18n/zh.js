@@ -103,6 +103,8 @@ const zh = {
   'scene.left.text': '留在这里，对方回来后通话会重新开始。',
   'scene.lost.title': '{name} 的连接断了',
   'scene.lost.text': '请稍候，通常几秒内就会回来。',
+  'scene.kicked.title': '{name} 已被请出',
+  'scene.kicked.text': '通话未锁定时对方可以回来。锁定通话即可阻止。',
   'scene.full.title': '通话人数已满',
   'scene.full.text': '人都到齐了。请确认链接是否正确，或等有人离开后再试。',
   'scene.ended.title': '通话已结束',

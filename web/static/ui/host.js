@@ -37,11 +37,13 @@ export function startHostMenu(call, signal) {
   call.addEventListener('peer', render, { signal });
   onLanguage(render, signal);
   render();
-  signal.addEventListener('abort', () => {
+  const end = () => {
     close(menu);
     more.hidden = true;
     byId('locked', HTMLElement).hidden = true;
-  });
+  };
+  call.addEventListener('ended', end, { signal });
+  signal.addEventListener('abort', end);
 }
 
 /**

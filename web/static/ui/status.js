@@ -95,6 +95,7 @@ export function sceneOf(view) {
     case 'reconnecting':
       return { ...scene, title: t('scene.reconnecting.title'), text: t('scene.reconnecting.text') };
     case 'left': {
+      if (view.reason === 'kicked') return { ...scene, title: t('scene.kicked.title', { name }), text: t('scene.kicked.text'), invite: true };
       const lost = view.reason !== '' && view.reason !== 'left';
       const title = t(lost ? 'scene.lost.title' : 'scene.left.title', { name });
       return { ...scene, title, text: t(lost ? 'scene.lost.text' : 'scene.left.text'), invite: true };

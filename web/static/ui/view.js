@@ -59,6 +59,10 @@ export function emptyView() {
  */
 export function enter(store, state, more = {}) {
   store.set({ state, since: performance.now(), seconds: 0, ...more });
+  if (state === 'key') {
+    byId('room-key', HTMLInputElement).focus();
+    byId('room-key', HTMLInputElement).select();
+  }
   const { title } = sceneOf(store.get());
   say(title || t('call.connected', { name: nameOf(store.get().names) }));
 }
