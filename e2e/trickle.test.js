@@ -19,7 +19,7 @@ after(async () => {
   await duet?.stop();
 });
 
-/** @param {import("./lab.js").Page} page */
+/** @param {import("puppeteer-core").Page} page */
 const verdicts = async (page) =>
   Object.fromEntries(
     await page.$$eval(".verdict", (cards) => {

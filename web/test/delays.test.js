@@ -153,7 +153,7 @@ test('a socket that never opens is given up', (t) => {
   signaling.leave();
 });
 
-test('when the network has changed, a socket has 3 s to prove that it lives', (t) => {
+test('when the network has changed, a socket has 1.5 s to prove that it lives', (t) => {
   const signaling = fakes(t);
   let interruptions = 0;
   signaling.addEventListener('interrupted', () => interruptions++);
@@ -162,7 +162,7 @@ test('when the network has changed, a socket has 3 s to prove that it lives', (t
   socket.join();
   signaling.retryNow();
   assert.equal(socket.sent.at(-1), '{"type":"ping"}');
-  mock.timers.tick(2_999);
+  mock.timers.tick(1_499);
   assert.equal(interruptions, 0);
   mock.timers.tick(1);
   assert.equal(interruptions, 1);
@@ -183,14 +183,14 @@ test('retryNow does not wait', (t) => {
   signaling.leave();
 });
 
-test('when the network has changed, a socket that does not open has 3 s, too', (t) => {
+test('when the network has changed, a socket that does not open has 1.5 s, too', (t) => {
   const signaling = fakes(t);
   let interruptions = 0;
   signaling.addEventListener('interrupted', () => interruptions++);
   void signaling.connect().catch(() => {});
   mock.timers.tick(5_000);
   signaling.retryNow();
-  mock.timers.tick(2_999);
+  mock.timers.tick(1_499);
   assert.equal(interruptions, 0);
   mock.timers.tick(1);
   assert.equal(interruptions, 1);

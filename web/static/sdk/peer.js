@@ -22,6 +22,8 @@ import { Emitter } from './events.js';
 
 /** How long a connection may be `disconnected`, which often heals, before ICE restarts. */
 const restartAfterMs = 2_000;
+/** How long a connection may bring nothing when the network has changed. */
+const proveWithinMs = 1_000;
 /** How many candidates may wait for their description. */
 const maxHeld = 256;
 
@@ -48,6 +50,7 @@ export class Peer extends Emitter {
   #batch = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #restartTimer;
+  #proving = false;
   /** @type {PeerState} */
   #state = 'connecting';
 
@@ -145,9 +148,30 @@ export class Peer extends Emitter {
     if (!this.#polite) this.restart();
   }
 
-  /** heal restarts ICE where the media has stopped, once signaling is back. */
+  /**
+   * heal restarts ICE where the media has stopped: signaling is back, or the network has changed.
+   * ICE itself takes seconds to see that, so a connection that is well in name has a second
+   * to prove it. Whichever side notices restarts; the other may know nothing of it.
+   */
   heal() {
-    if (!this.#polite && this.#state === 'interrupted') this.restart();
+    if (this.#state === 'interrupted' && !this.#polite) this.restart();
+    if (this.#state === 'connected' && !this.#proving) {
+      this.#proving = true;
+      void this.#prove().finally(() => (this.#proving = false));
+    }
+  }
+
+  async #prove() {
+    const before = await this.#received();
+    await new Promise((resolve) => setTimeout(resolve, proveWithinMs));
+    if ((await this.#received()) === before && this.#state === 'connected') this.restart();
+  }
+
+  /** How much has come in, of whatever kind. */
+  async #received() {
+    let bytes = 0;
+    for (const entry of (await this.getStats())?.values() ?? []) if (entry.type === 'transport') bytes += entry.bytesReceived ?? 0;
+    return bytes;
   }
 
   /** @param {RTCIceServer[]} iceServers  used from the next restart on */

@@ -33,7 +33,7 @@ const pingEveryMs = 15_000;
 /** After so many signals we ask how many were heard. */
 const askEvery = 64;
 /** How long a socket may take to prove that it lives, or to open, when the network has changed. */
-const proveWithinMs = 3_000;
+const proveWithinMs = 1_500;
 const pongWithinMs = 10_000;
 const openWithinMs = 10_000;
 const iceWithinMs = 3_000;
@@ -139,7 +139,7 @@ export class Signaling extends Emitter {
 
   /**
    * retryNow ends the wait before the next attempt: the network is back, or another one.
-   * A socket that is open, or is about to be, has 3 s to prove that it lives.
+   * A socket that is open, or is about to be, has 1.5 s to prove that it lives.
    */
   retryNow() {
     if (this.#ended || !this.#joining) return;
