@@ -43,13 +43,13 @@ async function survives(url, ...faults) {
     const said = [];
     for (const [fault, seconds] of faults) {
       const what = `${fault} for ${seconds} s`;
-      const before = await Promise.all([ann, bo].map(counted));
+      const had = await Promise.all([ann, bo].map(counted));
       line[fault]();
       await say(ann, `${what}?`);
       await hears(bo, seconds);
       await say(bo, `${what}.`);
       line.mend();
-      await until(`both are back after ${what}`, async () => (await Promise.all([ann, bo].map(counted))).every(({ sockets }, i) => sockets > (before[i]?.sockets ?? 0)));
+      await until(`both are back after ${what}`, async () => (await Promise.all([ann, bo].map(counted))).every(({ sockets }, i) => sockets > (had[i]?.sockets ?? 0)));
       for (const page of [ann, bo]) {
         await state(page, "connected");
         await flows(page);

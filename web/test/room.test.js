@@ -46,6 +46,11 @@ for (const key of ['sesame', 'a b&c=d#e', '芝麻开门', '100%']) {
   });
 }
 
+test('a link may carry a key and a token', () => {
+  const hash = '#tea&key=sesame&token=a.b.c';
+  assert.deepEqual([roomOfFragment(hash), keyOfFragment(hash), tokenOfFragment(hash)], ['tea', 'sesame', 'a.b.c']);
+});
+
 test('a room without a key has none', () => {
   for (const hash of ['', '#', '#tea', '#tea&key=', '#key']) assert.equal(keyOfFragment(hash), '', hash);
   assert.equal(keyOfInput('tea&key=sesame'), '', 'a name is no link');

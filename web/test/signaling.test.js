@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Signaling, SignalingError } from '../static/sdk/signaling.js';
-import { client, joined, next, server, Socket } from './scripted.js';
+import { client, entry, info, joined, next, server, Socket } from './scripted.js';
 
 test('connect joins the room', async (t) => {
   const { port, received } = await server(t);

@@ -83,13 +83,13 @@ export function roomOfInput(text) {
 }
 
 /**
-/**
  * tokenOfInput is the token of a link that someone pasted; null without one.
  *
  * @param {string} text
  */
 export const tokenOfInput = (text) => tokenOfFragment(fragmentOfInput(text) ?? '');
 
+/**
  * keyOfInput is the key in a link that someone pasted; "" without one.
  *
  * @param {string} text
