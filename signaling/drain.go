@@ -90,7 +90,7 @@ func goAway(c *conn, spread time.Duration) {
 
 // awaitHandovers waits until others have what is kept here, for a moment.
 func (s *Server) awaitHandovers(ctx context.Context) {
-	if !s.othersLive() {
+	if !s.othersLive() { //nolint:contextcheck // it has a deadline of its own
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, handoverTime)

@@ -79,11 +79,11 @@ func (s *server) relayURLs() []string {
 }
 
 // announce tells the other nodes at once what the lease says.
-func (s *server) announce() {
+func (s *server) announce(ctx context.Context) {
 	if s.cluster == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), announceTimeout)
+	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
 	if err := s.cluster.Announce(ctx); err != nil {
 		s.log.Warn("the other nodes do not hear yet that this one drains", "error", err)

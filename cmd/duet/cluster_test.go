@@ -141,7 +141,7 @@ func TestNobodyIsToldOfANodeThatDrains(t *testing.T) {
 	if got := ready(nodes[1]); got != http.StatusOK {
 		t.Errorf("readyz answers %d", got)
 	}
-	nodes[1].beginDrain().tick.Stop()
+	nodes[1].beginDrain(t.Context()).tick.Stop()
 	within(t, patience, "the other node is told of no more", func() bool { return slices.Equal(nodes[0].relayURLs(), nodes[0].ownURLs()) })
 	if got := nodes[1].relayURLs(); !slices.Equal(got, nodes[0].ownURLs()) {
 		t.Errorf("members of the node that drains are told of %q", got)

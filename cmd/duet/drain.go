@@ -24,7 +24,7 @@ type drain struct {
 }
 
 // beginDrain refuses newcomers from now on.
-func (s *server) beginDrain() *drain {
+func (s *server) beginDrain(ctx context.Context) *drain {
 	now := time.Now()
 	d := &drain{began: now, reported: now, tick: time.NewTicker(drainCheck)}
 	timeout := s.config().Turn.DrainTimeout.Std()
@@ -34,8 +34,8 @@ func (s *server) beginDrain() *drain {
 		window = min(window, timeout/2)
 	}
 	s.draining.Store(true)
-	s.announce()
-	s.signaling.Drain(window)
+	s.announce(ctx)
+	s.signaling.Drain(window) //nolint:contextcheck // it asks NATS, in seconds
 	if s.relay != nil {
 		s.relay.Drain()
 	}
@@ -86,7 +86,7 @@ func (s *server) operate(ctx context.Context, end func()) {
 			case order == reloadSignal:
 				s.reload()
 			case d == nil:
-				d = s.beginDrain()
+				d = s.beginDrain(ctx)
 				tick, deadline = d.tick.C, d.deadline
 			default:
 				s.log.Info("draining already", "allocations", s.allocations())

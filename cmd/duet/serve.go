@@ -60,7 +60,7 @@ func runServe(ctx context.Context, env environment, args []string) error {
 	if cfg.Process.PIDFile != "" {
 		file, err := writePIDFile(cfg.Process.PIDFile)
 		if err != nil {
-			return errors.Join(err, srv.close())
+			return errors.Join(err, srv.close()) //nolint:contextcheck // giving up a lease ends by itself, in a second
 		}
 		defer func() { _ = file.remove() }() // the lock is what counts
 	}
@@ -275,7 +275,7 @@ func (s *server) run(ctx context.Context) error {
 		defer stopRelay()
 		s.log.Info("shutting down")
 		s.draining.Store(true)
-		s.announce()
+		s.announce(context.WithoutCancel(ctx))
 		if s.relay != nil {
 			s.relay.Drain()
 		}
@@ -287,7 +287,7 @@ func (s *server) run(ctx context.Context) error {
 		stopEvents() // what is left is sent meanwhile
 		s.access.asker.Close()
 		if s.cluster != nil {
-			s.cluster.Close()
+			s.cluster.Close() //nolint:contextcheck // it ends by itself, in a second
 		}
 		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure), s.shutHTTP(deadline, metrics))
 	})
