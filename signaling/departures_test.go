@@ -44,7 +44,7 @@ func TestWhoLeavesIsReportedAtOnceAndWhoLosesTheSocketAfterTheGraceTime(t *testi
 func TestADrainLetsMembersResume(t *testing.T) {
 	s, url := start(t, graceful(), Options{})
 	ann, joined := seated(t, url, "tea", "Ann")
-	s.Drain(time.Minute)
+	s.Drain(0)
 	ann.cut()
 	if _, resumed := ann.resume(t, url, joined.Session, 1, ""); resumed.Type != TypeResumed {
 		t.Errorf("got %+v", resumed)
@@ -63,7 +63,7 @@ func TestADrainKeepsThoseWhoAreInAndNobodyElse(t *testing.T) {
 	s, url := start(t, testLimits, Options{})
 	ann, bo := pair(t, url, "tea")
 	early := dial(t, url)
-	s.Drain(time.Minute)
+	s.Drain(0)
 	late := dial(t, url)
 	late.send(`{"type":"join","room":"coffee"}`)
 	if got := late.expect(TypeError); got.Code != CodeUnavailable {

@@ -21,14 +21,13 @@ const (
 const handoverTime = 3 * time.Second
 
 // Drain lets nobody join from now on. Those who are in a room stay, may go on talking, and
-// may resume. If other nodes live their members are asked, one after the other over window, to come
+// may resume. With a window, because other nodes can take them, they are asked one after the other over that time to come
 // back, and get in there; calls go on meanwhile. Drained says when they are gone.
 func (s *Server) Drain(window time.Duration) {
-	others := s.othersLive()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	if !others || s.moving || s.draining {
+	if window == 0 || s.moving || s.draining {
 		return
 	}
 	s.moving = true
@@ -46,18 +45,6 @@ func (s *Server) Drained() bool {
 	s.mu.Unlock()
 	_, members := s.registry.size()
 	return !moving || sockets == 0 && members == 0
-}
-
-// othersLive reports whether there are other nodes. Without an answer there are none: then nobody is
-// sent to where nothing may be.
-func (s *Server) othersLive() bool {
-	if s.cluster == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
-	defer cancel()
-	nodes, err := s.cluster.Nodes(ctx)
-	return err == nil && len(nodes) > 1
 }
 
 // sendAway asks the clients to come back, evenly over window, until the server ends.
@@ -104,4 +91,15 @@ func (s *Server) awaitHandovers(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// othersLive reports whether there are other nodes.
+func (s *Server) othersLive() bool {
+	if s.cluster == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
+	defer cancel()
+	nodes, err := s.cluster.Nodes(ctx)
+	return err == nil && len(nodes) > 1
 }

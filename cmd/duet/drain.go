@@ -33,9 +33,12 @@ func (s *server) beginDrain(ctx context.Context) *drain {
 		d.deadline = time.After(timeout)
 		window = min(window, timeout/2)
 	}
+	if s.cluster == nil || len(s.cluster.Others()) == 0 {
+		window = 0
+	}
 	s.draining.Store(true)
 	s.announce(ctx)
-	s.signaling.Drain(window) //nolint:contextcheck // it asks NATS, in seconds
+	s.signaling.Drain(window)
 	if s.relay != nil {
 		s.relay.Drain()
 	}

@@ -69,6 +69,7 @@ func serve(t *testing.T, c *Cluster) *node {
 	t.Helper()
 	cfg := config.Default().Signaling
 	cfg.Grace = config.Duration(grace)
+	cfg.ConnectRate, cfg.SocketsPerAddress = 0, 0 // all of the test is one address
 	n := &node{cluster: c, left: make(map[string]bool)}
 	n.signaling = signaling.New(cfg, signaling.Options{
 		Cluster: c, SessionKey: make([]byte, signaling.KeySize), Log: slog.New(slog.DiscardHandler),
@@ -508,7 +509,7 @@ func TestMembersOfANodeThatWasCutOffAreBackWithIt(t *testing.T) {
 func TestANodeThatDrainsSendsItsMembersToOthersAndNothingIsLost(t *testing.T) {
 	_, nodes := service(t)
 	ann, bo := pair(t, nodes[0], nodes[1], "tea")
-	nodes[0].signaling.Drain(0)
+	nodes[0].signaling.Drain(time.Second)
 	if out := ann.expect(signaling.TypeGoaway); out.Reason != signaling.ReasonDrain || out.ReconnectInMS == 0 {
 		t.Errorf("told %+v", out)
 	}
