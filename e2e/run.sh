@@ -21,4 +21,4 @@ ip route add default via 192.168.77.1
 if (($# == 0)); then
 	set -- e2e/*.test.js
 fi
-exec node --test --test-concurrency=1 --test-timeout=240000 "$@"
+exec node --test --test-concurrency=1 --test-timeout=480000 "$@"

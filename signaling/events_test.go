@@ -22,12 +22,17 @@ func (d *diary) note(e RoomEvent) {
 	d.events = append(d.events, e)
 }
 
-// lines is the diary in words: type, member and reason.
-func (d *diary) lines() []string {
+// all is what was written down so far.
+func (d *diary) all() []RoomEvent {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return slices.Clone(d.events)
+}
+
+// lines is the diary in words: type, member and reason.
+func (d *diary) lines() []string {
 	var lines []string
-	for _, e := range d.events {
+	for _, e := range d.all() {
 		line := string(e.Type)
 		if e.Member != nil {
 			line += " " + e.Member.Name
@@ -70,19 +75,19 @@ func TestEventsTellTheLifeOfARoomInOrder(t *testing.T) {
 		"room.opened", "member.joined Ann", "member.joined Bo", "member.away Bo lost", "member.back Bo",
 		"member.left Bo kicked", "member.left Ann left", "room.closed")
 
-	first := told.events[0]
+	first := told.all()[0]
 	revision := uint64(0)
-	for _, e := range told.events {
+	for _, e := range told.all() {
 		if e.Room != "tea" || e.RoomID == "" || e.RoomID != first.RoomID || e.Revision < revision || e.At.IsZero() {
 			t.Errorf("got %+v after revision %d of %+v", e, revision, first)
 		}
 		revision = e.Revision
 	}
-	if told.events[2].Members != 2 || told.events[2].Member.Host || !told.events[1].Member.Host || told.events[7].Members != 0 {
-		t.Errorf("got %+v", told.events)
+	if told.all()[2].Members != 2 || told.all()[2].Member.Host || !told.all()[1].Member.Host || told.all()[7].Members != 0 {
+		t.Errorf("got %+v", told.all())
 	}
 	seated(t, url, "tea", "Cy")
-	if again := told.events[8]; again.Type != RoomOpened || again.RoomID == first.RoomID {
+	if again := told.all()[8]; again.Type != RoomOpened || again.RoomID == first.RoomID {
 		t.Errorf("the next room of that name: %+v", again)
 	}
 }
@@ -125,7 +130,7 @@ func TestEventsAreInOrderWhoeverIsFaster(t *testing.T) {
 	}
 	each.Wait()
 	revision, inside := uint64(0), 0
-	for _, e := range told.events {
+	for _, e := range told.all() {
 		switch e.Type {
 		case MemberJoined:
 			inside++
