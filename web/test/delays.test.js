@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { reconnectDelays, Signaling } from '../static/sdk/signaling.js';
-import { joined } from './scripted.js';
+import { entry, info, joined } from './scripted.js';
 
 /** @typedef {import('node:test').TestContext} TestContext */
 
@@ -120,6 +120,26 @@ test('after coming back the delays begin anew', async (t) => {
   latest().join();
   latest().fail();
   assert.deepEqual(delays, [0, 300, 0]);
+  signaling.leave();
+});
+
+test('the attempts come closer together before the seat is given up', (t) => {
+  const signaling = fakes(t);
+  void signaling.connect();
+  latest().readyState = 1;
+  latest().dispatchEvent(Object.assign(new Event('message'), { data: entry({ type: 'joined', seq: 1, session: info('first') }) }));
+  const began = Date.now();
+  /** @type {number[]} */
+  const at = [];
+  for (let delay = 0; Date.now() - began < 50_000; ) {
+    signaling.addEventListener('interrupted', ({ detail }) => (delay = detail.delayMs), { once: true });
+    latest().fail();
+    mock.timers.tick(delay);
+    at.push(Date.now() - began);
+  }
+  const inTime = at.filter((ms) => ms < 45_000);
+  assert.ok(inTime.filter((ms) => ms > 40_000).length >= 2, at.join());
+  assert.ok(at.length < 20, `${at.length} attempts are too many`);
   signaling.leave();
 });
 

@@ -37,6 +37,8 @@ const proveWithinMs = 1_500;
 const pongWithinMs = 10_000;
 const openWithinMs = 10_000;
 const iceWithinMs = 3_000;
+/** What of the grace time is too short for one more attempt. */
+const lastMomentMs = 1_000;
 /** How long a member who was in the room goes on trying. */
 const giveUpAfterMs = 5 * 60_000;
 
@@ -298,14 +300,17 @@ export class Signaling extends Emitter {
 
   /**
    * What the server asked for, else the table's entry, a quarter more or less so
-   * that a room's members do not come all at once.
+   * that a room's members do not come all at once. While our seat is kept, nothing takes more
+   * than half of the time that it still has.
    *
    * @param {Failure | null} failure
    */
   #delay(failure) {
     if (this.#goaway) return this.#goaway.reconnectInMs;
     const listed = reconnectDelays[Math.min(this.#attempt, reconnectDelays.length - 1)] ?? 0;
-    return Math.max(failure?.retryAfterMs ?? 0, listed * (0.75 + this.#random() / 2));
+    const spread = listed * (0.75 + this.#random() / 2);
+    const left = this.#session ? this.#session.info.grace * 1000 - (Date.now() - this.#interruptedAt) : 0;
+    return Math.max(failure?.retryAfterMs ?? 0, left > lastMomentMs ? Math.min(spread, left / 2) : spread);
   }
 
   /** Ends the socket and its timers, whatever state it is in. */
