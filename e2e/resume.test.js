@@ -45,10 +45,11 @@ async function survives(url, ...faults) {
       const what = `${fault} for ${seconds} s`;
       const had = await Promise.all([ann, bo].map(counted));
       line[fault]();
+      const mended = new Promise((resolve) => setTimeout(() => resolve(line.mend()), seconds * 1000)); // to the second: the seats are kept for 45
       await say(ann, `${what}?`);
-      await hears(bo, seconds);
       await say(bo, `${what}.`);
-      line.mend();
+      await hears(bo, seconds);
+      await mended;
       await until(`both are back after ${what}`, async () => (await Promise.all([ann, bo].map(counted))).every(({ sockets }, i) => sockets > (had[i]?.sockets ?? 0)));
       for (const page of [ann, bo]) {
         await state(page, "connected");
