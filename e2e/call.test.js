@@ -116,18 +116,6 @@ test("people with the same name are two people", async () => {
   await flows(other);
 });
 
-test("one who reloads the page is back in the call", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "reload" });
-  await bo.reload();
-  await state(bo, "home");
-  await bo.waitForSelector("#join:not([disabled])", { visible: true });
-  await bo.click("#join");
-  await state(bo, "connected");
-  await state(ann, "connected");
-  await flows(ann);
-  await flows(bo);
-});
-
 test("a new call has a link that nobody guesses and that another person can open", async () => {
   const ann = await open(chromium.browser, duet.url);
   await state(ann, "home");
