@@ -19,8 +19,12 @@ import (
 	"github.com/duetcall/duet/signaling"
 )
 
-// setupTimeout is how long NATS may take to let a node in.
-const setupTimeout = 10 * time.Second
+// setupTimeout is how long NATS may take to let a node in, and connectTimeout how long it may take
+// to be there: it may have been started at the same time.
+const (
+	setupTimeout   = 20 * time.Second
+	connectTimeout = 5 * time.Second
+)
 
 // Options say where the other nodes are and what this one tells them.
 type Options struct {
@@ -80,7 +84,7 @@ type Stats struct {
 }
 
 // Open joins the cluster: it connects, makes the buckets if there are none, and keeps a
-// lease until Close. It fails if NATS does not let the node in within 10 s; from then on a
+// lease until Close. It fails if NATS does not let the node in within 20 s; from then on a
 // connection that is lost is made again, for ever.
 func Open(ctx context.Context, opts Options) (*Cluster, error) {
 	if opts.Log == nil {
@@ -101,7 +105,7 @@ func Open(ctx context.Context, opts Options) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	if err := c.connect(); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", Redacted(opts.URL), err)
 	}
 	var err error
@@ -120,7 +124,7 @@ func Open(ctx context.Context, opts Options) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) connect() (err error) {
+func (c *Cluster) connect(ctx context.Context) (err error) {
 	lost := func(_ *nats.Conn, err error) {
 		if err != nil {
 			c.opts.Log.Warn("the connection to NATS is lost", "error", err)
@@ -134,7 +138,7 @@ func (c *Cluster) connect() (err error) {
 		}
 	}
 	options := []nats.Option{
-		nats.Name("duet " + c.node), nats.Timeout(setupTimeout / 2), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
+		nats.Name("duet " + c.node), nats.Timeout(connectTimeout), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
 		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is an error now
 		nats.DisconnectErrHandler(lost), nats.ReconnectHandler(again),
@@ -149,11 +153,21 @@ func (c *Cluster) connect() (err error) {
 	if c.opts.CA != "" {
 		options = append(options, nats.RootCAs(c.opts.CA))
 	}
-	if c.conn, err = nats.Connect(c.opts.URL, options...); err != nil {
-		return err
+	for deadline := time.Now().Add(connectTimeout); ; {
+		c.conn, err = nats.Connect(c.opts.URL, options...)
+		if err == nil {
+			c.js, err = jetstream.New(c.conn)
+			return err
+		}
+		if !errors.Is(err, nats.ErrNoServers) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(startingRetry):
+		case <-ctx.Done():
+			return err
+		}
 	}
-	c.js, err = jetstream.New(c.conn)
-	return err
 }
 
 // buckets makes the buckets that do not exist, which several nodes may do at once. What exists stays as
@@ -187,16 +201,9 @@ func (c *Cluster) bucket(ctx context.Context, stream jetstream.StreamConfig) (je
 	stream.MaxMsgs, stream.MaxBytes, stream.MaxMsgSize, stream.MaxConsumers = -1, -1, -1, -1
 	stream.AllowRollup, stream.DenyDelete = true, true
 	for {
-		bucket, err := c.js.KeyValue(ctx, name)
-		if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		bucket, err := c.openOrMake(ctx, name, stream)
+		if err == nil || !isStarting(err) {
 			return bucket, err
-		}
-		_, err = c.js.CreateStream(ctx, stream)
-		switch {
-		case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-			continue
-		case !isStarting(err):
-			return nil, err
 		}
 		select {
 		case <-time.After(startingRetry):
@@ -206,7 +213,23 @@ func (c *Cluster) bucket(ctx context.Context, stream jetstream.StreamConfig) (je
 	}
 }
 
-// A NATS that has just been started is asked so often whether its servers have found each other.
+func (c *Cluster) openOrMake(ctx context.Context, name string, stream jetstream.StreamConfig) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout) // while there is no leader nobody answers
+	defer cancel()
+	bucket, err := c.js.KeyValue(ctx, name)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return bucket, err
+	}
+	if _, err := c.js.CreateStream(ctx, stream); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil, err
+	}
+	return c.js.KeyValue(ctx, name)
+}
+
+// askTimeout is how long NATS may take to answer one question about buckets.
+const askTimeout = 2 * time.Second
+
+// startingRetry is how often a NATS that has just been started is asked whether it is ready.
 const startingRetry = 200 * time.Millisecond
 
 // insufficientPeers is JSClusterNoPeersErrF of NATS: fewer servers than replicas are there.
@@ -214,8 +237,14 @@ const insufficientPeers = 10005
 
 // isStarting reports whether an error goes away by itself once all servers of NATS are there.
 func isStarting(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.Code == 503 || api.ErrorCode == insufficientPeers)
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		return false
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.Code == 503 || api.ErrorCode == insufficientPeers
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrBucketNotFound) // another node is just making it
 }
 
 // Close gives up the lease, so that the others know at once, and disconnects.

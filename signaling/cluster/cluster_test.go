@@ -21,10 +21,17 @@ import (
 func three(t *testing.T) (*natsServers, []*Cluster) {
 	t.Helper()
 	n := startNATS(t, 3)
-	var nodes []*Cluster
-	for i := range 3 {
-		nodes = append(nodes, n.open(i, Options{}))
-		t.Cleanup(nodes[i].Close)
+	nodes, errs := make([]*Cluster, 3), make([]error, 3)
+	var opening sync.WaitGroup
+	for i := range nodes { // at once, as after a power cut
+		opening.Go(func() { nodes[i], errs[i] = Open(t.Context(), n.fill(i, Options{})) })
+	}
+	opening.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range nodes {
+		t.Cleanup(c.Close)
 	}
 	return n, nodes
 }

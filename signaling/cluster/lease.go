@@ -134,9 +134,9 @@ func (c *Cluster) keepLease() {
 // watchLeases hears of the other nodes, and of this one.
 func (c *Cluster) watchLeases() {
 	for c.ctx.Err() == nil {
-		if watcher, err := c.lease.WatchAll(c.ctx); err == nil {
-			c.hearLeases(watcher.Updates())
-			stop(watcher)
+		if updates, stop, err := watchAll(c.ctx, c.lease); err == nil {
+			c.hearLeases(updates)
+			stop()
 		}
 		select {
 		case <-c.ctx.Done():

@@ -105,15 +105,20 @@ func (n *natsServers) url(i int) string {
 // open lets a node in.
 func (n *natsServers) open(i int, opts Options) *Cluster {
 	n.t.Helper()
-	if opts.URL == "" {
-		opts.URL = n.url(i)
-	}
-	opts.Replicas, opts.Log, opts.leaseTime = len(n.options), slog.New(slog.DiscardHandler), 2*time.Second
-	c, err := Open(n.t.Context(), opts)
+	c, err := Open(n.t.Context(), n.fill(i, opts))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	return c
+}
+
+// fill completes the options of a node whose first server is the i-th.
+func (n *natsServers) fill(i int, opts Options) Options {
+	if opts.URL == "" {
+		opts.URL = n.url(i)
+	}
+	opts.Replicas, opts.Log, opts.leaseTime = len(n.options), slog.New(slog.DiscardHandler), 2*time.Second
+	return opts
 }
 
 // within waits for what comes by itself.

@@ -66,31 +66,37 @@ func (c *Cluster) Rooms(context.Context) ([]signaling.Room, error) {
 // Watch implements [signaling.Cluster]. It looks at the whole bucket, and again whenever the
 // connection was lost: what happened meanwhile is the difference.
 func (c *Cluster) Watch(ctx context.Context, changed func(before, after signaling.Room)) error {
-	c.mirror.mu.Lock()
-	first := !c.mirror.whole
-	c.mirror.mu.Unlock()
-	for {
-		again, err := c.watch(ctx, first, changed)
-		if err != nil || !again {
-			return err
+	for ctx.Err() == nil {
+		c.mirror.mu.Lock()
+		first := !c.mirror.whole
+		c.mirror.mu.Unlock()
+		err := c.watch(ctx, first, changed)
+		if err == nil || ctx.Err() != nil {
+			continue
 		}
-		first = false
+		c.opts.Log.Warn("NATS does not tell what happens to rooms: asking again", "error", err)
+		select {
+		case <-time.After(watchRetry):
+		case <-ctx.Done():
+		}
 	}
+	return nil
 }
 
-// checkEvery is how often it is made sure that a watch still tells what happens.
-const checkEvery = 5 * time.Second
+// checkEvery is how often it is made sure that a watch still tells what happens, and how long
+// NATS may take to begin one. watchRetry is the time between two that fail.
+const (
+	checkEvery = 5 * time.Second
+	watchRetry = time.Second
+)
 
-// watch reports whether the bucket must be looked at anew.
-func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, after signaling.Room)) (again bool, err error) {
-	watcher, err := c.rooms.WatchAll(ctx)
+// watch returns when the bucket must be looked at anew, or ctx ends.
+func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, after signaling.Room)) error {
+	updates, stop, err := watchAll(ctx, c.rooms)
 	if err != nil {
-		if ctx.Err() != nil {
-			return false, nil
-		}
-		return false, c.unavailable(fmt.Errorf("watching the rooms: %w", err))
+		return c.unavailable(err)
 	}
-	defer stop(watcher)
+	defer stop()
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()
 	seen := make(map[string]bool)
@@ -98,20 +104,17 @@ func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, af
 	for {
 		select {
 		case <-ctx.Done():
-			return false, nil
+			return nil
 		case <-c.reconnected:
-			return true, nil
+			return nil
 		case <-check.C:
 			if written, err := c.written(ctx); err == nil && progress.stuck(written) {
-				c.opts.Log.Warn("NATS tells no more what happens to rooms: asking anew")
-				return true, nil
+				return errors.New("the watch tells nothing any more")
 			}
-		case entry, open := <-watcher.Updates():
+		case entry, open := <-updates:
 			switch {
-			case !open && ctx.Err() != nil:
-				return false, nil
 			case !open:
-				return false, errors.New("NATS has ended the watch of the rooms")
+				return errors.New("the watch has ended")
 			case entry == nil: // all that was there has been told
 				for _, was := range c.mirror.missing(seen) {
 					changed(was, signaling.Room{Name: was.Name, Revision: was.Revision + 1})
@@ -162,12 +165,24 @@ func (p *progress) stuck(written uint64) bool {
 	return before > p.first && p.heard < before
 }
 
-// stop ends a watch, and takes what it still tells: it would wait for ever.
-func stop(watcher jetstream.KeyWatcher) {
-	_ = watcher.Stop()
-	for range watcher.Updates() {
-		continue // until it is closed, once the watch has ended
+// watchAll begins a watch, or gives up soon. Who gets one stops it.
+func watchAll(ctx context.Context, bucket jetstream.KeyValue) (updates <-chan jetstream.KeyValueEntry, stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx) // for as long as the watch lasts
+	late := time.AfterFunc(checkEvery, cancel)
+	watcher, err := bucket.WatchAll(ctx)
+	if err != nil {
+		late.Stop()
+		cancel()
+		return nil, nil, fmt.Errorf("watching %s: %w", bucket.Bucket(), err)
 	}
+	late.Stop()
+	return watcher.Updates(), func() {
+		cancel()
+		_ = watcher.Stop()
+		for range watcher.Updates() { // what it still tells: it would wait for ever
+			continue
+		}
+	}, nil
 }
 
 // heard takes over what the bucket says of one room. seen is nil once the whole bucket was told.
