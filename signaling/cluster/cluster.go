@@ -58,6 +58,7 @@ type Cluster struct {
 	rooms jetstream.KeyValue
 	lease jetstream.KeyValue
 	stats counters
+	turns *turns
 
 	mirror mirror
 	peers  peers
@@ -100,7 +101,7 @@ func Open(ctx context.Context, opts Options) (*Cluster, error) {
 		opts.leaseTime = leaseTime
 	}
 	c := &Cluster{
-		opts: opts, node: newName(), reconnected: make(chan struct{}, 1),
+		opts: opts, node: newName(), turns: newTurns(), reconnected: make(chan struct{}, 1),
 		mirror: mirror{rooms: make(map[string]signaling.Room)}, peers: peers{seen: make(map[string]peer)},
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
@@ -140,7 +141,8 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 	options := []nats.Option{
 		nats.Name("duet " + c.node), nats.Timeout(connectTimeout), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
 		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
-		nats.ReconnectBufSize(-1), // what cannot be sent now is an error now
+		nats.IgnoreAuthErrorAbort(), // a password that is wrong may be right again
+		nats.ReconnectBufSize(-1),   // what cannot be sent now is an error now
 		nats.DisconnectErrHandler(lost), nats.ReconnectHandler(again),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.opts.Log.Warn("NATS", "error", err) }),
 	}

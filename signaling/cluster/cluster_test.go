@@ -2,8 +2,19 @@ package cluster
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,6 +23,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/duetcall/duet/signaling"
 	"github.com/duetcall/duet/signaling/storetest"
@@ -381,15 +394,57 @@ func TestWatchTellsWhatHappenedAlsoWhileTheConnectionWasLost(t *testing.T) {
 	}
 }
 
-func TestANodeThatCannotGetInSaysWhy(t *testing.T) {
-	for _, row := range []struct{ url, want string }{
-		{"nats://ann:secret@127.0.0.1:1", "connecting to NATS at nats://127.0.0.1:1"},
+func TestANodeThatCannotGetInSaysWhyAndNoSecret(t *testing.T) {
+	n := startNATS(t, 1, func(o *server.Options) { o.Username, o.Password = "duet", "right" })
+	at := strings.TrimPrefix(n.url(0), "nats://")
+	for _, row := range []struct {
+		opts Options
+		want string
+	}{
+		{Options{URL: "nats://ann:secret@127.0.0.1:1"}, "connecting to NATS at nats://127.0.0.1:1: "},
+		{Options{URL: "nats://duet:secret@" + at}, "connecting to NATS at nats://" + at + ": nats: Authorization Violation"},
+		{Options{URL: "nats://" + at, User: "duet", Password: "secret"}, "Authorization Violation"},
+		{Options{URL: "nats://" + at, User: "duet", Password: "right", Replicas: 3}, "on as many servers as replicas says"},
+		{Options{URL: "nats://" + at, Credentials: "/secret/no.creds"}, "no.creds"},
 	} {
-		_, err := Open(t.Context(), Options{URL: row.url})
-		if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("got %v", err)
+		row.opts.Log = slog.New(slog.DiscardHandler)
+		c, err := Open(t.Context(), row.opts)
+		if err == nil {
+			c.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(strings.ReplaceAll(err.Error(), "/secret/", ""), "secret") {
+			t.Errorf("got %v, want %q in it", err, row.want)
 		}
 	}
+	n.open(0, Options{User: "duet", Password: "right"}).Close()
+}
+
+func TestTheCertificateOfNATSIsChecked(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, authority, authority, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := startNATS(t, 1, func(o *server.Options) {
+		o.TLS, o.TLSTimeout = true, patience.Seconds()
+		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	})
+	url := strings.Replace(n.url(0), "nats:", "tls:", 1)
+	if _, err := Open(t.Context(), Options{URL: url, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without its CA: %v", err)
+	}
+	n.open(0, Options{URL: url, CA: ca}).Close()
 }
 
 func TestANATSThatHasLostEverythingServesAgain(t *testing.T) {

@@ -29,7 +29,7 @@ type natsServers struct {
 }
 
 // startNATS runs one server, or a cluster of three.
-func startNATS(t *testing.T, count int) *natsServers {
+func startNATS(t *testing.T, count int, change ...func(*server.Options)) *natsServers {
 	t.Helper()
 	n := &natsServers{t: t}
 	var routes []string
@@ -45,6 +45,9 @@ func startNATS(t *testing.T, count int) *natsServers {
 			route, _ := url.Parse(routes[i])
 			options.Cluster = server.ClusterOpts{Name: "duet", Host: "127.0.0.1", Port: portOf(route), NoAdvertise: true}
 			options.Routes = server.RoutesFromStr(strings.Join(routes, ","))
+		}
+		for _, change := range change {
+			change(options)
 		}
 		n.options = append(n.options, options)
 		n.running = append(n.running, nil)

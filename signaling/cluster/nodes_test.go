@@ -454,6 +454,8 @@ func TestWithoutAMajorityNobodyJoinsAndNobodyIsLost(t *testing.T) {
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("that took %v", took)
 	}
+	ann.signal(bo.id, "meanwhile") // what needs no agreement goes on
+	bo.hears(ann.id, "meanwhile")
 	n.start(1)
 	n.start(2)
 	within(t, "people join again", func() bool {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"time"
 
@@ -19,8 +20,39 @@ import (
 // of its end.
 const emptyTime = time.Minute
 
+// turns let one change of a room after the other try its luck: those of one node would only get
+// in each other's way. Rooms that share a turn wait for each other, too.
+type turns struct {
+	seed  maphash.Seed
+	taken [256]chan struct{} // full while somebody has the turn
+}
+
+func newTurns() *turns {
+	t := &turns{seed: maphash.MakeSeed()}
+	for i := range t.taken {
+		t.taken[i] = make(chan struct{}, 1)
+	}
+	return t
+}
+
+// take waits for the turn of a room, which done gives back.
+func (t *turns) take(ctx context.Context, name string) (done func(), err error) {
+	turn := t.taken[maphash.String(t.seed, name)%uint64(len(t.taken))]
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // Update implements [signaling.Store]: it reads, changes, and writes if nobody else has written since.
 func (c *Cluster) Update(ctx context.Context, name string, change func(*signaling.Room) error) (before, after signaling.Room, err error) {
+	done, err := c.turns.take(ctx, name)
+	if err != nil {
+		return before, before, c.unavailable(err)
+	}
+	defer done()
 	for {
 		if before, err = c.Room(ctx, name); err != nil {
 			return before, before, err
