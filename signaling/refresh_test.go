@@ -39,7 +39,12 @@ func (c *client) listen() <-chan Outbound {
 			if err := json.Unmarshal(frame, &out); err != nil {
 				c.t.Errorf("%s: %v", frame, err)
 			}
-			told <- out
+			select {
+			case told <- out:
+			default:
+				c.t.Errorf("nobody reads what is told: %s", frame)
+				_ = c.ws.Close()
+			}
 		}
 	}()
 	return told
@@ -121,6 +126,9 @@ func TestWhoWaitsToBeLetInIsWelcomedWithCredentialsThatHold(t *testing.T) {
 		ann, cy := dialInMemory(t, listener), dialInMemory(t, listener)
 		ann.join("tea", "Ann")
 		ann.send(`{"type":"lock","locked":true}`)
+		if out := ann.expect(TypeRoom); !out.Room.Locked {
+			t.Fatalf("the room is %+v", out.Room)
+		}
 		told := ann.listen()
 		cy.send(`{"type":"join","room":"tea","name":"Cy","knock":true}`)
 		waiting := cy.listen()
