@@ -316,7 +316,7 @@ func TestAWatchGoesOnWhenTheServerThatToldItIsGone(t *testing.T) {
 func TestAWatchThatTellsNothingIsNoticed(t *testing.T) {
 	for _, row := range []struct {
 		what           string
-		heard, written []uint64 // at each check
+		heard, written []uint64 // when it begins, and at each check
 		stuck          bool     // at the last
 	}{
 		{"an empty bucket", []uint64{0, 0, 0}, []uint64{0, 0, 0}, false},
@@ -325,11 +325,13 @@ func TestAWatchThatTellsNothingIsNoticed(t *testing.T) {
 		{"it lags behind", []uint64{5, 5, 7}, []uint64{5, 7, 9}, false},
 		{"nothing is told", []uint64{5, 5, 5}, []uint64{5, 7, 7}, true},
 		{"nothing is told, much is written", []uint64{5, 6, 6}, []uint64{5, 7, 9}, true},
+		{"the only change is not told", []uint64{0, 5, 5}, []uint64{5, 6, 6}, true},
+		{"what was there is told late", []uint64{0, 0, 5}, []uint64{5, 5, 5}, false},
 	} {
-		var p progress
+		p := progress{first: row.written[0], written: row.written[0]}
 		var stuck bool
-		for i, written := range row.written {
-			p.heard = row.heard[i]
+		for i, written := range row.written[1:] {
+			p.heard = row.heard[i+1]
 			stuck = p.stuck(written)
 		}
 		if stuck != row.stuck {

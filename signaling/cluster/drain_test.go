@@ -3,12 +3,9 @@ package cluster
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"github.com/duetcall/duet/signaling"
 )
@@ -42,8 +39,7 @@ func TestADrainMovesMembersToAnotherNodeOneAfterTheOther(t *testing.T) {
 			}
 		})
 	}
-	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}}
-	_, resp, err := dialer.Dial("ws"+strings.TrimPrefix(first.http.URL, "http"), nil)
+	_, resp, err := dialer.DialContext(t.Context(), first.ws(), nil)
 	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a newcomer at the node that drains: %v, want 503", err)
 	}

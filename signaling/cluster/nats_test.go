@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait in these tests.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // natsServers are real NATS servers in this process, that keep rooms together.
 type natsServers struct {
@@ -83,16 +83,18 @@ func (n *natsServers) stop(i int) {
 	}
 }
 
-// settle waits until the servers have a leader.
+// settle waits until the servers have a leader, and none of them lags behind.
 func (n *natsServers) settle() {
 	n.t.Helper()
 	within(n.t, "NATS has a leader", func() bool {
+		leader := len(n.running) == 1
 		for _, s := range n.running {
-			if s != nil && (len(n.running) == 1 || s.JetStreamIsLeader()) {
-				return true
+			if s != nil && s.Healthz(nil).Status != "ok" {
+				return false
 			}
+			leader = leader || s != nil && s.JetStreamIsLeader()
 		}
-		return false
+		return leader
 	})
 }
 

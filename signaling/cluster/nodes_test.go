@@ -117,11 +117,15 @@ type client struct {
 	seq     uint64 // of the last message that was taken from told
 }
 
+// ws is where the node's clients connect.
+func (n *node) ws() string { return "ws" + strings.TrimPrefix(n.http.URL, "http") }
+
+var dialer = websocket.Dialer{Subprotocols: []string{signaling.Protocol}, HandshakeTimeout: patience}
+
 // dial connects to a node.
 func dial(t *testing.T, n *node) *client {
 	t.Helper()
-	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}, HandshakeTimeout: patience}
-	ws, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(n.http.URL, "http"), nil)
+	ws, resp, err := dialer.DialContext(t.Context(), n.ws(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -517,11 +521,6 @@ func TestANodeThatDrainsSendsItsMembersToOthersAndNothingIsLost(t *testing.T) {
 	}
 	if code, _ := ann.closed(); code != websocket.CloseServiceRestart {
 		t.Errorf("closed with %d", code)
-	}
-	late := dial(t, nodes[0])
-	late.send(signaling.TypeJoin, fields{"room": "coffee"})
-	if code, last := late.closed(); code != websocket.CloseServiceRestart || last.Code != signaling.CodeUnavailable {
-		t.Errorf("a newcomer is answered with %d after %+v", code, last)
 	}
 	bo.signal(ann.id, "meanwhile")
 	again, resumed := resume(t, nodes[2], ann)

@@ -92,6 +92,10 @@ const (
 
 // watch returns when the bucket must be looked at anew, or ctx ends.
 func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, after signaling.Room)) error {
+	written, err := c.written(ctx)
+	if err != nil {
+		return c.unavailable(err)
+	}
 	updates, stop, err := watchAll(ctx, c.rooms)
 	if err != nil {
 		return c.unavailable(err)
@@ -100,7 +104,7 @@ func (c *Cluster) watch(ctx context.Context, first bool, changed func(before, af
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()
 	seen := make(map[string]bool)
-	var progress progress
+	progress := progress{first: written, written: written}
 	for {
 		select {
 		case <-ctx.Done():
@@ -147,19 +151,13 @@ func (c *Cluster) written(ctx context.Context) (uint64, error) {
 // server is gone that made it.
 type progress struct {
 	heard   uint64 // the last revision that the watch has told
-	checks  int
-	first   uint64 // the last that was given at the first check
-	written uint64 // and at the one before
+	first   uint64 // the last that was given before it began
+	written uint64 // and at the last check
 }
 
-// stuck reports whether a change that was made since the first check and before the last one
-// has not been told. What was there at the first may be forgotten by now.
+// stuck reports whether a change that was made since the watch began and before the last check
+// has not been told. What was there before may be forgotten by now.
 func (p *progress) stuck(written uint64) bool {
-	p.checks++
-	if p.checks == 1 {
-		p.first, p.written = written, written
-		return false
-	}
 	before := p.written
 	p.written = written
 	return before > p.first && p.heard < before
