@@ -7,7 +7,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // loadText loads a text as turnserver.toml, with secret files from a map.
 func loadText(text string, environ []string, files map[string]string) (Config, error) {

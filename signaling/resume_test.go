@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,12 +218,12 @@ func keyOf(s *Server, m *session) string {
 func TestOfManyWhoHaveTheKeyExactlyOneWins(t *testing.T) {
 	s := New(graceful(), Options{Log: slog.New(slog.DiscardHandler)})
 	defer s.Shutdown(t.Context())
-	for round := range 200 {
+	for round, attempts := range append(slices.Repeat([]int{50}, 200), 10_000) {
 		m := seat(t, s, "Ann")
 		key := keyOf(s, m)
 		var winners atomic.Int32
 		var racers sync.WaitGroup
-		for n := range 50 {
+		for n := range attempts {
 			racers.Go(func() {
 				in := Inbound{Session: m.id, Key: key, Attempt: fmt.Sprint(n)}
 				if _, refused := s.resume(in, unconnected()); refused == nil {

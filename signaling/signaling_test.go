@@ -27,7 +27,9 @@ var testLimits = config.Signaling{Capacity: 2, MaxRooms: 100, MaxMembers: 100, M
 // start serves a Server on loopback until the test ends.
 func start(t *testing.T, limits config.Signaling, opts Options) (*Server, string) {
 	t.Helper()
-	opts.Log = slog.New(slog.DiscardHandler)
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	s := New(limits, opts)
 	web := httptest.NewServer(s)
 	t.Cleanup(func() {

@@ -11,8 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/duetcall/duet/web"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var types = map[string]string{
 	".html": "text/html; charset=utf-8",

@@ -4,8 +4,12 @@ import (
 	"net/netip"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/duetcall/duet/config"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func addrs(list ...string) (out []netip.Addr) {
 	for _, s := range list {

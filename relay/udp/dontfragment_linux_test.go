@@ -4,7 +4,11 @@ import (
 	"net"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestForbidFragmentsTellsTheSystem(t *testing.T) {
 	for _, row := range []struct {
