@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -271,6 +272,12 @@ func (d *duet) accepted(user, password string) {
 
 func (d *duet) join(room string) (*websocket.Conn, signaling.Outbound) {
 	d.t.Helper()
+	return d.enter(map[string]any{"type": "join", "room": room})
+}
+
+// enter opens a socket with its first message, and returns the answer.
+func (d *duet) enter(first map[string]any) (*websocket.Conn, signaling.Outbound) {
+	d.t.Helper()
 	dialer := websocket.Dialer{Subprotocols: []string{signaling.Protocol}}
 	ws, resp, err := dialer.Dial("ws://"+d.http+"/v1/ws", nil)
 	if err != nil {
@@ -278,14 +285,20 @@ func (d *duet) join(room string) (*websocket.Conn, signaling.Outbound) {
 	}
 	_ = resp.Body.Close()
 	d.t.Cleanup(func() { ws.Close() })
-	if err := ws.WriteJSON(map[string]string{"type": "join", "room": room}); err != nil {
+	if err := ws.WriteJSON(first); err != nil {
 		d.t.Fatal(err)
 	}
-	var joined signaling.Outbound
-	if err := ws.ReadJSON(&joined); err != nil {
+	var answer signaling.Outbound
+	if err := ws.ReadJSON(&answer); err != nil {
 		d.t.Fatal(err)
 	}
-	return ws, joined
+	return ws, answer
+}
+
+// resume takes over the session that another process has given out.
+func (d *duet) resume(joined signaling.Outbound) (*websocket.Conn, signaling.Outbound) {
+	d.t.Helper()
+	return d.enter(map[string]any{"type": "resume", "session": joined.Session.ID, "key": joined.Session.Key, "seq": joined.Seq})
 }
 
 // answers checks that a socket is open and served.
@@ -531,4 +544,46 @@ func TestDrainWaitsForTheEnd(t *testing.T) {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	d.endsWell()
+}
+
+func TestADrainMovesMembersToAnotherNodeAndTheirCallsGoOn(t *testing.T) {
+	clustered := fmt.Sprintf("[cluster]\nnats_url = %q\nnats_user = \"duet\"\nnats_password = \"tightly held\"\nsecret = \"0123456789abcdef0123456789abcdef\"\nreplicas = 1", startNATS(t))
+	shared := annAndBob + "\nstatic_auth_secret = \"north\""
+	d, other := startProcess(t, shared, clustered), startProcess(t, shared, clustered)
+	ws, joined := d.join("tea")
+	within(t, patience, "they know each other", func() bool {
+		if slices.ContainsFunc(joined.ICE.Servers[0].URLs, func(url string) bool { return strings.Contains(url, other.turn) }) {
+			return true
+		}
+		_ = ws.WriteJSON(map[string]string{"type": "leave"})
+		ws, joined = d.join("tea")
+		return false
+	})
+	minted := joined.ICE.Servers[0]
+	a, b := d.pair([2]string{minted.Username, minted.Credential}, bob)
+	d.signal(syscall.SIGUSR1)
+	var told signaling.Outbound
+	for last := joined.Seq; told.Type != signaling.TypeGoaway; last = told.Seq {
+		joined.Seq = last
+		if err := ws.ReadJSON(&told); err != nil || told.Type != signaling.TypeGoaway && told.Type != signaling.TypeICE {
+			t.Fatalf("told %+v, %v", told, err)
+		}
+	}
+	d.talk(a, b, "while nobody has the member")
+	again, resumed := other.resume(joined)
+	if resumed.Type != signaling.TypeResumed || *resumed.Lost || resumed.Self.ID != joined.Self.ID {
+		t.Fatalf("got %+v", resumed)
+	}
+	other.answers(again)
+	other.join("a room that is new")
+	d.talk(a, b, "while the other has the member")
+	d.permit(a, b)
+	if !d.running() {
+		t.Fatal("it ended with allocations left")
+	}
+	a.end()
+	b.end()
+	d.endsWell()
+	other.answers(again)
+	other.accepted(minted.Username, minted.Credential)
 }
