@@ -5,8 +5,9 @@ import "errors"
 // What a member may do to its room and to those in it. The room's view tells everyone.
 
 // act does what a message asks for, or says why not.
-func (s *Server) act(m *session, in Inbound) *refusal {
-	room, err := s.update(m.view.name, func(r *Room) error { return r.act(m.id, in) })
+func (s *Server) act(m *session, in *Inbound) *refusal {
+	ask := *in
+	room, err := s.update(m.view.name, func(r *Room) error { return r.act(m.id, ask) })
 	switch {
 	case errors.Is(err, errNothing):
 		return nil

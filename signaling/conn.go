@@ -16,6 +16,7 @@ import (
 const (
 	queueMessages = 256
 	queueBytes    = 1 << 20
+	queuePongs    = 16
 	pingEvery     = 15 * time.Second
 	silenceLimit  = 45 * time.Second
 	writeTimeout  = 10 * time.Second
@@ -41,24 +42,33 @@ type queued struct {
 	seq   uint64
 }
 
-// conn is one WebSocket: a bounded queue and the goroutine that alone writes it out.
+// conn is one WebSocket: a bounded queue, and while there is something to write, the goroutine
+// that alone does.
 type conn struct {
 	ws   *websocket.Conn
 	from netip.Addr    // of the client
-	wake chan struct{} // holds one token when there is something to do
-	done chan struct{} // closed when the writer has ended
+	done chan struct{} // closed when nothing is written any more
 
 	mu      sync.Mutex
-	queue   []queued
+	queue   []queued // nil when idle
 	bytes   int
-	primed  int    // frames that prime has queued and the writer has not taken
-	closing []byte // the close frame's payload, once closing
+	primed  int         // how many of queue are what prime has queued
+	written uint64      // seq of the last frame of the session that the writer has taken
+	pinger  *time.Timer // for the next ping
+	ping    bool        // it is due
+	pongs   []string    // the payloads of the peer's newest pings, until they are answered
+	closing []byte      // the close frame's payload, once closing
+	writing bool        // there is a writer
 	slow    bool
-	ended   bool // the writer has; the read deadline is final
+	ended   bool // nothing is written any more; the read deadline is final
 }
 
 func newConn(ws *websocket.Conn, from netip.Addr) *conn {
-	return &conn{ws: ws, from: from, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &conn{ws: ws, from: from, done: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pinger = time.AfterFunc(pingEvery, c.pingNow)
+	return c
 }
 
 // enqueue queues a frame for the writer and reports false if it was the one that
@@ -67,12 +77,12 @@ func newConn(ws *websocket.Conn, from netip.Addr) *conn {
 func (c *conn) enqueue(frame []byte, seq uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing != nil {
+	if c.closing != nil || c.ended {
 		return true
 	}
 	if len(c.queue)-c.primed >= queueMessages || c.bytes+len(frame) > queueBytes {
 		c.slow = true
-		c.queue, c.bytes = nil, 0
+		c.queue, c.bytes, c.primed = nil, 0, 0
 		c.closing = websocket.FormatCloseMessage(closeTimedOut, "too slow a reader")
 		// The writer may be stuck in a write that the peer does not take.
 		_ = c.ws.NetConn().SetWriteDeadline(time.Now().Add(closeTimeout))
@@ -116,56 +126,90 @@ func (c *conn) wasSlow() bool {
 	return c.slow
 }
 
+// answer has the peer's ping answered, unless it sends so many that there are newer ones which are
+// not answered yet: those are enough (RFC 6455 section 5.5.3).
+func (c *conn) answer(payload string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pongs) == queuePongs {
+		c.pongs = c.pongs[1:]
+	}
+	c.pongs = append(c.pongs, payload)
+	c.poke()
+}
+
+// pingNow has a ping written, and the next in pingEvery.
+func (c *conn) pingNow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ping = true
+	c.pinger.Reset(pingEvery)
+	c.poke()
+}
+
+// poke starts a writer, unless there is one. c.mu must be held.
 func (c *conn) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
+	if !c.writing && !c.ended {
+		c.writing = true
+		go c.write() // finish waits for the last
 	}
 }
 
-// take hands over all that is queued.
-func (c *conn) take() (frames []queued, closing []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	frames, c.queue, c.bytes, c.primed = c.queue, nil, 0, 0
-	return frames, c.closing
-}
-
-// write is the writer: it ends when the socket fails or has been closed, and leaves
-// a reader that still reads closeTimeout to hear the peer's own close frame.
+// write is the writer: it ends when there is nothing to write. When the socket fails or has
+// been closed it is the last.
 func (c *conn) write() {
-	defer close(c.done)
-	defer c.end()
-	ping := time.NewTicker(pingEvery)
-	defer ping.Stop()
-	var written uint64 // seq of the last frame of the session
 	for {
-		select {
-		case <-c.wake:
-		case <-ping.C:
-			// The pong repeats the payload: whatever came before has arrived.
-			if c.ws.WriteControl(websocket.PingMessage, strconv.AppendUint(nil, written, 10), time.Now().Add(writeTimeout)) != nil {
-				return
-			}
-			continue
+		kind, payload, timeout := c.next()
+		if kind == 0 {
+			return
 		}
-		frames, closing := c.take()
-		timeout := writeTimeout
-		if closing != nil {
-			timeout = closeTimeout
-		}
-		for _, frame := range frames {
-			_ = c.ws.SetWriteDeadline(time.Now().Add(timeout))
-			if c.ws.WriteMessage(websocket.TextMessage, frame.frame) != nil {
-				return
-			}
-			written = max(written, frame.seq)
-		}
-		if closing != nil {
-			_ = c.ws.WriteControl(websocket.CloseMessage, closing, time.Now().Add(closeTimeout))
+		_ = c.ws.SetWriteDeadline(time.Now().Add(timeout))
+		err := c.ws.WriteMessage(kind, payload)
+		if err != nil || kind == websocket.CloseMessage {
+			c.end()
 			return
 		}
 	}
+}
+
+// next is what the writer writes next, of which kind, and how long that may take. Kind 0: nothing, and
+// the writer ends.
+func (c *conn) next() (kind int, payload []byte, timeout time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	timeout = writeTimeout
+	if c.closing != nil {
+		timeout = closeTimeout
+	}
+	switch {
+	case len(c.pongs) > 0:
+		payload = []byte(c.pongs[0])
+		c.pongs = c.pongs[1:]
+		return websocket.PongMessage, payload, timeout
+	case c.ping && c.closing == nil:
+		c.ping = false
+		// The pong repeats the payload: whatever came before has arrived.
+		return websocket.PingMessage, strconv.AppendUint(nil, c.written, 10), timeout
+	case len(c.queue) > 0:
+		head := c.queue[0]
+		c.queue[0] = queued{}
+		c.queue = c.queue[1:]
+		if c.primed > 0 {
+			c.primed--
+		} else {
+			c.bytes -= len(head.frame)
+		}
+		c.written = max(c.written, head.seq)
+		return websocket.TextMessage, head.frame, timeout
+	case c.closing != nil:
+		return websocket.CloseMessage, c.closing, timeout
+	}
+	c.queue, c.pongs = nil, nil
+	c.writing = false
+	return 0, nil, 0
 }
 
 // end leaves whoever reads the time that a close handshake takes.
@@ -173,7 +217,10 @@ func (c *conn) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
+	c.queue = nil
+	c.pinger.Stop()
 	_ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout))
+	close(c.done)
 }
 
 // heard puts off the read deadline: the peer is alive.
@@ -185,7 +232,7 @@ func (c *conn) heard() {
 	}
 }
 
-// finish waits for the writer of a closed conn and then for the peer's close frame:
+// finish waits for the last writer of a closed conn and then for the peer's close frame:
 // a socket closed with unread bytes would be reset, and the peer would never read why.
 func (c *conn) finish() {
 	<-c.done

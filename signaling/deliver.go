@@ -50,7 +50,16 @@ type handover struct {
 // deliver hands a message to another member of m's room, on whatever node it is. When it returns nil
 // the message is in the member's session. If the member's node is gone, that is
 // ErrUnavailable, and the member will be told to begin anew when it comes back.
-func (s *Server) deliver(m *session, to string, out Outbound) error {
+func (s *Server) deliver(m *session, to string, out *Outbound) error {
+	if here, ok, _ := m.view.hand(s.node(), to, out); here && ok { // as nearly always
+		return nil
+	}
+	return s.pursue(m, to, out)
+}
+
+// pursue delivers to a member that is not simply here.
+func (s *Server) pursue(m *session, to string, local *Outbound) error {
+	out := *local // so that those who deliver nearby need no heap
 	ctx, cancel := context.WithTimeout(s.ctx, deliveryTimeout)
 	defer cancel()
 	for range deliveries {
@@ -61,7 +70,7 @@ func (s *Server) deliver(m *session, to string, out Outbound) error {
 		case seat == nil:
 			return notHere()
 		case seat.Node == s.node():
-			if s.receive(ctx, m.view, to, out) {
+			if s.receive(ctx, m.view, to, &out) {
 				return nil
 			}
 			return notHere() // it is leaving
@@ -90,25 +99,33 @@ func (s *Server) deliver(m *session, to string, out Outbound) error {
 
 // receive puts a message into the session of a member that is here, and reports false if there
 // is none. It waits for one that is just being handed over.
-func (s *Server) receive(ctx context.Context, v *view, to string, out Outbound) bool {
+func (s *Server) receive(ctx context.Context, v *view, to string, out *Outbound) bool {
 	for {
-		v.mu.Lock()
-		seat, m := v.room.Seat(to), v.find(to)
-		if m == nil || seat == nil || seat.Node != s.node() {
-			v.mu.Unlock()
-			return false
+		here, ok, told := v.hand(s.node(), to, out)
+		if here || told == nil {
+			return ok
 		}
-		if m.told {
-			defer v.mu.Unlock()
-			return m.send(out)
-		}
-		v.mu.Unlock()
 		select {
-		case <-m.ready:
+		case <-told:
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// hand puts a message into the session of a member that is here. ok says that the session is not
+// over. A session that is just being handed over is not here yet, until told is closed.
+func (v *view) hand(node, to string, out *Outbound) (here, ok bool, told <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	seat, m := v.room.Seat(to), v.find(to)
+	switch {
+	case m == nil || seat == nil || seat.Node != node:
+		return false, false, nil
+	case !m.told:
+		return false, false, m.ready
+	}
+	return true, m.pass(out), nil
 }
 
 // call asks another node.
@@ -168,7 +185,7 @@ func (s *Server) accept(ctx context.Context, req request) bool {
 			return true // it has left meanwhile: nobody misses what it said
 		}
 	}
-	return s.receive(ctx, v, req.Session, *req.Out)
+	return s.receive(ctx, v, req.Session, req.Out)
 }
 
 // handedOver asks the node that had the session for what it kept, nil if it has nothing.

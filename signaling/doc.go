@@ -5,13 +5,16 @@
 // # The life of a message
 //
 // A request for /v1/ws arrives in Server.ServeHTTP (server.go), which checks its
-// origin (access.go) and what its address may do (limit.go), and upgrades it. From then on the goroutine of the request is
-// the socket's reader (reader.go): it decodes each frame (message.go), acts on it
-// and hands what others must hear to their session
+// origin (access.go) and what its address may do (limit.go), and upgrades it. The request ends there; from
+// then on a goroutine of its own is the socket's reader (reader.go): it decodes each frame (message.go; signal.go
+// what nearly all of them are), acts on it and hands what others must hear to their session
 // (session.go), which numbers it, keeps it for a resume (replay.go) and puts it into the
-// queue of its socket (conn.go). Each socket has one other goroutine, its writer, which alone writes
-// data frames. The reader ends the writer and waits for it; Server.Shutdown waits
+// queue of its socket (conn.go). While a queue is not empty another goroutine is the socket's writer, which alone writes
+// data frames. The reader closes the socket and waits for the last writer; Server.Shutdown waits
 // for the readers. Drain only lets nobody in any more, and moves the members to other nodes (drain.go).
+//
+// A member that waits costs its reader's goroutine and small stack, and no buffer: those for a
+// message belong to all sockets.
 //
 // # The life of a room
 //

@@ -7,25 +7,24 @@ import (
 
 // join seats the socket's member, or has it wait until somebody lets it in. The room's view tells it
 // and everyone else.
-func (r *reader) join(in Inbound) bool {
-	on, refused := r.server.authorize(in, r.conn.from)
+func (r *reader) join(in *Inbound) bool {
+	on, refused := r.server.authorize(*in, r.conn.from)
 	var m *session
 	if refused == nil {
-		m, refused = r.server.join(in, on, r.conn)
+		m, refused = r.server.join(*in, on, r.conn)
 	}
 	if refused != nil {
 		r.fail(*refused)
 		return false
 	}
 	r.seated(m)
-	r.log.Info("member joined")
+	r.log().Info("member joined")
 	return true
 }
 
 // seated is the beginning of the socket's time as that of a member.
 func (r *reader) seated(m *session) {
 	r.session, r.since = m, time.Now()
-	r.log = r.log.With("member", m.id)
 	r.server.joinedOrGone()
 }
 

@@ -160,7 +160,7 @@ type Inbound struct {
 
 	// kick, and signal. Description and Candidates are passed on as they came: the server
 	// checks that they are an object and an array of objects and nulls, and
-	// reads no further.
+	// reads no further. They may refer to the frame that they came in.
 	To          string
 	Description json.RawMessage
 	Candidates  json.RawMessage
@@ -291,6 +291,14 @@ func Decode(frame []byte) (Inbound, error) {
 	if !utf8.Valid(frame) {
 		return Inbound{}, errors.New("the message is not UTF-8")
 	}
+	if in, ok := decodeSignal(frame); ok {
+		return in, nil
+	}
+	return decodeAny(frame)
+}
+
+// decodeAny reads any message.
+func decodeAny(frame []byte) (Inbound, error) {
 	var wire struct {
 		Type        string          `json:"type"`
 		Room        string          `json:"room"`

@@ -1,7 +1,9 @@
 package signaling
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -9,8 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
-
-	"github.com/duetcall/duet/config"
+	"golang.org/x/time/rate"
 )
 
 // How long a socket may take to join, and to be let in.
@@ -22,26 +23,76 @@ const (
 // errNobodyOpens ends the wait of one who knocks.
 var errNobodyOpens = errors.New("nobody opens")
 
-// reader serves one socket, in the goroutine of its request: it owns everything
+// reader serves one socket, in one goroutine after the other: it owns everything
 // here, and the seat that the socket has in a room.
 type reader struct {
-	server *Server
-	conn   *conn
-	limits config.Signaling // of the time when it was opened
-	log    *slog.Logger
+	server  *Server
+	conn    *conn
+	address string // of the client, as the log names it
+	leave   func() // the door, when the socket is gone
 
 	session *session // nil until joined
 	since   time.Time
+
+	messages *rate.Limiter
 
 	code int    // of the close frame, once it is known
 	text string // why, for people
 }
 
-// run reads until the socket ends. If the member leaves, it gives the seat back before
-// it closes the socket: who sees the close may join again at once.
+// log is for what happens to the socket. It is made when it is needed: most sockets wait.
+func (r *reader) log() *slog.Logger {
+	log := r.server.opts.Log.With("client", r.address)
+	if r.session != nil {
+		log = log.With("member", r.session.id)
+	}
+	return log
+}
+
+// run serves the socket until its member is seated, which takes most of the stack that it ever
+// needs. A member that waits shall not hold that, so another goroutine goes on.
 func (r *reader) run() {
 	r.code = websocket.CloseNormalClosure
-	reason := r.read()
+	ws := r.conn.ws
+	ws.SetReadLimit(MaxMessageBytes)
+	_ = ws.SetReadDeadline(time.Now().Add(joinTimeout))
+	ws.SetPongHandler(r.acknowledged)
+	ws.SetPingHandler(func(payload string) error {
+		if !r.messages.Allow() {
+			return errFlood
+		}
+		r.conn.answer(payload)
+		return nil
+	})
+	ws.SetCloseHandler(func(code int, _ string) error { // which over answers, with the same code
+		r.code = code
+		return nil
+	})
+	for r.session == nil {
+		if reason, done := r.next(); done {
+			r.over(reason)
+			return
+		}
+	}
+	go r.stay()
+}
+
+// stay serves the socket of a member until it ends.
+func (r *reader) stay() {
+	for {
+		r.conn.heard()
+		if reason, done := r.next(); done {
+			r.over(reason)
+			return
+		}
+	}
+}
+
+// over is the end of the socket. If the member leaves, it gives the seat back before
+// the socket is closed: who sees the close may join again at once.
+func (r *reader) over(reason Reason) {
+	defer r.leave()
+	defer r.server.forget(r.conn)
 	if r.session == nil {
 		r.server.joinedOrGone()
 	} else {
@@ -51,72 +102,78 @@ func (r *reader) run() {
 		r.part(reason)
 	}
 	r.conn.close(r.code, r.text)
+	r.conn.finish()
 }
 
-func (r *reader) read() Reason {
-	ws := r.conn.ws
-	ws.SetReadLimit(MaxMessageBytes)
-	_ = ws.SetReadDeadline(time.Now().Add(joinTimeout))
-	messages := newMessageLimit(r.limits)
-	pong := ws.PingHandler()
-	ws.SetPingHandler(func(payload string) error {
-		if !messages.Allow() {
-			return errFlood
-		}
-		return pong(payload)
-	})
-	ws.SetPongHandler(func(payload string) error {
-		if !messages.Allow() {
-			return errFlood
-		}
-		if r.session == nil { // a pong does not buy time to join
-			return nil
-		}
-		if r.session.waiting() && time.Since(r.since) > knockTimeout {
-			return errNobodyOpens
-		}
-		r.conn.heard()
-		if seq, err := strconv.ParseUint(payload, 10, 64); err == nil && r.session.holds(r.conn) {
-			r.session.acknowledge(seq)
-		}
-		return nil
-	})
-	for {
-		kind, frame, err := ws.ReadMessage()
-		if err != nil {
-			return r.ended(err)
-		}
-		r.server.stats.messages.Add(1)
-		if !messages.Allow() {
-			return r.ended(errFlood)
-		}
-		if kind != websocket.TextMessage {
-			return r.fail(badRequest("messages are text frames"))
-		}
-		if !utf8.Valid(frame) { // RFC 6455 section 8.1, which the library leaves to us
-			return r.fail(refusal{CodeBadRequest, "Bad request: messages are UTF-8.", ActionStop, websocket.CloseInvalidFramePayloadData, 0})
-		}
-		in, err := Decode(frame)
-		switch {
-		case errors.Is(err, errUnknownType) && r.session != nil:
-			r.tell(CodeUnknownType, "This server does not know that type of message.")
-		case errors.Is(err, errUnknownType):
-			return r.fail(badRequest("the first message must be join or resume"))
-		case err != nil:
-			return r.fail(badRequest(err.Error()))
-		default:
-			if reason, done := r.handle(in); done {
-				return reason
-			}
-		}
-		if r.session != nil {
-			r.conn.heard()
-		}
+// acknowledged takes a pong, whose payload says what the client has.
+func (r *reader) acknowledged(payload string) error {
+	if !r.messages.Allow() {
+		return errFlood
 	}
+	if r.session == nil { // a pong does not buy time to join
+		return nil
+	}
+	if r.session.waiting() && time.Since(r.since) > knockTimeout {
+		return errNobodyOpens
+	}
+	r.conn.heard()
+	if seq, err := strconv.ParseUint(payload, 10, 64); err == nil && r.session.holds(r.conn) {
+		r.session.acknowledge(seq)
+	}
+	return nil
+}
+
+// next waits for a message and acts on it, and reports whether the socket's time is over.
+func (r *reader) next() (reason Reason, done bool) {
+	kind, body, err := r.conn.ws.NextReader()
+	if err != nil {
+		return r.ended(err), true
+	}
+	return r.take(kind, body)
+}
+
+// take reads one message into a buffer that sockets share, because most of them wait, and acts on it.
+func (r *reader) take(kind int, body io.Reader) (reason Reason, done bool) {
+	buffer := r.server.buffers.Get().(*bytes.Buffer)
+	defer func() {
+		buffer.Reset()
+		r.server.buffers.Put(buffer)
+	}()
+	if _, err := buffer.ReadFrom(body); err != nil {
+		return r.ended(err), true
+	}
+	frame := buffer.Bytes()
+	r.server.stats.messages.Add(1)
+	if !r.messages.Allow() {
+		return r.ended(errFlood), true
+	}
+	if kind != websocket.TextMessage {
+		return r.fail(badRequest("messages are text frames")), true
+	}
+	if !utf8.Valid(frame) { // RFC 6455 section 8.1, which the library leaves to us
+		return r.fail(notText()), true
+	}
+	in, err := Decode(frame)
+	if err != nil {
+		return r.misread(err)
+	}
+	return r.handle(&in)
+}
+
+// misread answers what is no message of ours.
+func (r *reader) misread(err error) (reason Reason, done bool) {
+	switch {
+	case errors.Is(err, errUnknownType) && r.session != nil:
+		r.tell(CodeUnknownType, "This server does not know that type of message.")
+		return "", false
+	case errors.Is(err, errUnknownType):
+		return r.fail(badRequest("the first message must be join or resume")), true
+	}
+	return r.fail(badRequest(err.Error())), true
 }
 
 // handle acts on one message and reports whether the socket's time is over.
-func (r *reader) handle(in Inbound) (reason Reason, done bool) {
+func (r *reader) handle(in *Inbound) (reason Reason, done bool) {
 	first := in.Type == TypeJoin || in.Type == TypeResume
 	switch {
 	case r.session == nil && !first:
@@ -141,8 +198,7 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 		r.session.heard++
 		r.signal(in)
 	case TypeICE:
-		ice := r.server.ice(r.session)
-		r.session.send(Outbound{Type: TypeICE, ICE: &ice})
+		r.renew()
 	case TypeLock, TypeKick, TypeEnd, TypeAdmit, TypeRefuse:
 		if refused := r.server.act(r.session, in); refused != nil {
 			r.tell(refused.code, refused.message)
@@ -156,12 +212,18 @@ func (r *reader) handle(in Inbound) (reason Reason, done bool) {
 	return "", false
 }
 
+// renew sends new ICE servers.
+func (r *reader) renew() {
+	ice := r.server.ice(r.session)
+	r.session.send(Outbound{Type: TypeICE, ICE: &ice})
+}
+
 // signal passes a signal on, unread, to a member of the same room.
-func (r *reader) signal(in Inbound) {
+func (r *reader) signal(in *Inbound) {
 	m := r.session
 	err := notHere()
 	if in.To != m.id {
-		err = r.server.deliver(m, in.To, Outbound{Type: TypeSignal, From: m.id, Description: in.Description, Candidates: in.Candidates})
+		err = r.server.deliver(m, in.To, &Outbound{Type: TypeSignal, From: m.id, Description: in.Description, Candidates: in.Candidates})
 	}
 	if err != nil {
 		refused := refusalOf(err)
@@ -176,9 +238,9 @@ func (r *reader) part(reason Reason) {
 	left := r.server.part(r.session, r.conn, reason)
 	duration := time.Since(r.since).Round(time.Millisecond).String()
 	if left {
-		r.log.Info("member left", "reason", reason, "duration", duration)
+		r.log().Info("member left", "reason", reason, "duration", duration)
 	} else {
-		r.log.Info("member lost its socket", "reason", reason, "duration", duration)
+		r.log().Info("member lost its socket", "reason", reason, "duration", duration)
 	}
 }
 
@@ -198,7 +260,7 @@ func (r *reader) fail(why refusal) Reason {
 		r.conn.enqueue(encode(out), 0)
 	}
 	r.code, r.text = why.close, string(why.code)
-	r.log.Debug("socket refused", "reason", why.code)
+	r.log().Debug("socket refused", "reason", why.code)
 	return ReasonError
 }
 
@@ -219,6 +281,10 @@ func (r *reader) ended(err error) Reason {
 		return ReasonError
 	}
 	return ReasonLost
+}
+
+func notText() refusal {
+	return refusal{CodeBadRequest, "Bad request: messages are UTF-8.", ActionStop, websocket.CloseInvalidFramePayloadData, 0}
 }
 
 func badRequest(message string) refusal {

@@ -18,14 +18,14 @@ var errUsed = errors.New("the key does not open the session")
 
 // resume gives a session to the socket that brings its key, and takes it from the one
 // that had it, on whatever node: the newest socket wins. All that is wrong with a key is answered alike.
-func (r *reader) resume(in Inbound) bool {
-	m, refused := r.server.resume(in, r.conn)
+func (r *reader) resume(in *Inbound) bool {
+	m, refused := r.server.resume(*in, r.conn)
 	if refused != nil {
 		r.fail(*refused)
 		return false
 	}
 	r.seated(m)
-	r.log.Info("member resumed")
+	r.log().Info("member resumed")
 	return true
 }
 
@@ -204,7 +204,7 @@ func (s *Server) resync(m *session) {
 		if me.Order < o.Order {
 			first = m.id
 		}
-		_ = s.deliver(m, o.ID, Outbound{Type: TypeResync, With: m.id, Offerer: first}) // who cannot be reached is told when it resumes
+		_ = s.deliver(m, o.ID, &Outbound{Type: TypeResync, With: m.id, Offerer: first}) // who cannot be reached is told when it resumes
 		m.send(Outbound{Type: TypeResync, With: o.ID, Offerer: first})
 	}
 }

@@ -1,12 +1,14 @@
 package signaling
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +17,10 @@ import (
 
 	"github.com/duetcall/duet/config"
 )
+
+// readBuffer is what each socket holds to read the head of a message. The rest goes straight into a
+// buffer that they share.
+const readBuffer = 256
 
 // closeTryAgain is 1013, "try again later" (IANA WebSocket close codes).
 const closeTryAgain = websocket.CloseTryAgainLater
@@ -59,6 +65,7 @@ type Server struct {
 	grace    time.Duration // that a seat outlives its socket
 	stats    *counters
 	replayed atomic.Int64 // bytes kept for resumes
+	buffers  sync.Pool    // *bytes.Buffer, for the message that a reader has just heard
 
 	authorizer *authorizer
 	reporting  sync.Mutex // held while the store of a process alone changes, and Events is told
@@ -99,11 +106,12 @@ func New(cfg config.Signaling, opts Options) *Server {
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: writeTimeout,
 			Subprotocols:     []string{Protocol},
-			ReadBufferSize:   4 << 10,
+			ReadBufferSize:   readBuffer,
 			WriteBufferPool:  new(sync.Pool),
 			CheckOrigin:      func(*http.Request) bool { return true }, // checked before, with words
 		},
 	}
+	s.buffers.New = func() any { return new(bytes.Buffer) }
 	s.origins.Store(&opts.Origins)
 	s.door.Store(newDoor(cfg, nil))
 	s.ctx, s.end = context.WithCancel(context.Background()) // Shutdown ends it
@@ -183,19 +191,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refused.answer(w)
 		return
 	}
-	defer leave()
-	limits := s.door.Load().limits
-	ws, err := s.upgrader.Upgrade(meter(w, limits), r, nil)
+	limits := &s.door.Load().limits
+	r.Header.Set("Sec-WebSocket-Protocol", Protocol) // or the socket keeps the whole text of the headers
+	ws, err := s.upgrader.Upgrade(meter(w, *limits), r, nil)
 	if err != nil { // answered by the upgrader
 		s.joinedOrGone()
+		leave()
 		return
 	}
 	c := newConn(ws, from)
 	s.track(c)
-	go c.write() // ended and awaited by c.finish
-	defer s.forget(c)
-	defer c.finish()
-	(&reader{server: s, conn: c, limits: limits, log: s.opts.Log.With("client", r.RemoteAddr)}).run() //nolint:contextcheck // a member's life is not its request's
+	// The request ends here, and all that it holds: a member that says nothing shall cost little.
+	reader := &reader{
+		server: s, conn: c, address: strings.Clone(r.RemoteAddr), leave: leave,
+		messages: newMessageLimit(*limits),
+	}
+	go reader.run() //nolint:contextcheck // a member's life is not its request's
 }
 
 // admit counts a socket that is about to be upgraded, unless there are too many or the

@@ -64,15 +64,23 @@ func random(bytes int) string {
 
 // send stamps out with the session's next seq, queues it, and keeps it until the client
 // has it. It never blocks, and reports false if the session is over.
-func (m *session) send(out Outbound) bool {
+func (m *session) send(out Outbound) bool { return m.pass(&out) }
+
+// pass is send for what nobody else needs. Signals come this way with little on the stack, so that
+// those who send them hold a small one.
+func (m *session) pass(out *Outbound) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.gone {
 		return false
 	}
 	out.Seq = m.replay.last + 1
-	frame := encode(out)
-	m.replay.add(frame)
+	frame := render(out)
+	if out.Type == TypeJoined {
+		m.replay.last++ // nobody resumes without it: the key is in it
+	} else {
+		m.replay.add(frame)
+	}
 	if m.conn != nil && !m.conn.enqueue(frame, out.Seq) {
 		m.slow.Add(1)
 	}
@@ -182,8 +190,13 @@ func (s *Server) issue(m *session, room Room) *SessionInfo {
 }
 
 // encode writes a message as one frame.
-func encode(out Outbound) []byte {
-	frame, err := json.Marshal(out)
+func encode(out Outbound) []byte { return render(&out) }
+
+func render(out *Outbound) []byte {
+	if out.Type == TypeSignal {
+		return appendSignal(make([]byte, 0, len(out.Description)+len(out.Candidates)+128), out)
+	}
+	frame, err := json.Marshal(*out)
 	if err != nil {
 		// Only a RawMessage can make Marshal fail, and Decode has checked those.
 		panic("signaling: encoding " + string(out.Type) + ": " + err.Error())

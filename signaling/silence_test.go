@@ -3,9 +3,11 @@ package signaling
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,3 +167,14 @@ func TestAMemberWhoAnswersPingsStaysAndOneWhoDoesNotGoes(t *testing.T) {
 }
 
 var errStayed = errors.New("still there")
+
+// Stacks are most of what a member who waits costs.
+func TestMembersWhoWaitHoldOneGoroutineEach(t *testing.T) {
+	const members = 20
+	_, url := start(t, testLimits, Options{})
+	before := runtime.NumGoroutine()
+	for n := range members / 2 {
+		pair(t, url, fmt.Sprint("tea ", n))
+	}
+	within(t, "a goroutine each", func() bool { return runtime.NumGoroutine() <= before+members })
+}
