@@ -4,12 +4,13 @@
 # make lint   golangci-lint (go vet, staticcheck, gofumpt, …), tsc, eslint   needs Go, Node.js
 # make fuzz   every fuzz target for FUZZTIME each                         needs Go
 # make bench  benchmarks with allocations                                 needs Go
+# make bench-signal   signaling beside Socket.IO, 5 minutes (docs/benchmarks.md)   needs Go, Node.js, Linux
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 LINT     := go tool -modfile=tools.mod golangci-lint
 
-.PHONY: build run cluster test test-go test-web e2e lint fuzz bench fmt deps clean
+.PHONY: build run cluster test test-go test-web e2e lint fuzz bench bench-signal fmt deps clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/duet ./cmd/duet
@@ -51,6 +52,9 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-signal:
+	go run ./cmd/duetbench signal --check
 
 clean:
 	rm -rf bin node_modules e2e/artifacts

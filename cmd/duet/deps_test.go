@@ -35,14 +35,14 @@ var reserved = map[string][]string{
 	"github.com/pion/turn/v4":      {"relay"},
 	"github.com/pion/stun/v3":      {"relay"},
 	"github.com/pion/dtls/v3":      {"relay"},
-	"github.com/gorilla/websocket": {"signaling"},
+	"github.com/gorilla/websocket": {"signaling", "cmd/duetbench"},
 	"github.com/nats-io":           {"signaling/cluster"},
 	"github.com/golang-jwt/jwt":    {"signaling/jointoken"},
 	"github.com/BurntSushi/toml":   {"config"},
 	"github.com/mholt/acmez/v3":    {"cmd/duet"},
 	"github.com/prometheus":        {"cmd/duet"},
-	"net/http":                     {"signaling", "web", "webhook", "cmd/duet"},
-	"encoding/json":                {"signaling", "signaling/cluster", "signaling/jointoken", "webhook", "cmd/duet", "config"},
+	"net/http":                     {"signaling", "web", "webhook", "cmd/duet", "cmd/duetbench"},
+	"encoding/json":                {"signaling", "signaling/cluster", "signaling/jointoken", "webhook", "cmd/duet", "cmd/duetbench", "config"},
 }
 
 // onlyFiles are the files of relay that alone may import what pion calls a package.
