@@ -35,6 +35,7 @@ type Config struct {
 	Turn      Turn      `toml:"turn"`
 	TLS       TLS       `toml:"tls"`
 	Cluster   Cluster   `toml:"cluster"`
+	Admin     Admin     `toml:"admin"`
 	Metrics   Metrics   `toml:"metrics"`
 	Log       Log       `toml:"log"`
 	Process   Process   `toml:"process"`
@@ -81,6 +82,7 @@ func Default() Config {
 		},
 		TLS:     TLS{Listen: ":443", ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory"},
 		Cluster: Cluster{Replicas: 3, Bucket: "duet"},
+		Admin:   Admin{Listen: "127.0.0.1:9642"},
 		Metrics: Metrics{Listen: "127.0.0.1:9641"},
 		Log:     Log{Level: "info", Format: "auto"},
 	}
@@ -316,6 +318,17 @@ type Cluster struct {
 
 // On reports whether there are other nodes.
 func (c Cluster) On() bool { return c.NATSURL != "" }
+
+// Admin is where those who run the service see and end what goes on.
+type Admin struct {
+	// Listen is the TCP address of /v1/admin, "host:port". Nothing is open there without Token.
+	Listen string `toml:"listen"`
+	// Token is what a request brings in its header Authorization, after "Bearer".
+	Token Secret `toml:"token"`
+}
+
+// On reports whether there is an admin API.
+func (a Admin) On() bool { return a.Listen != "" && a.Token.Reveal() != "" }
 
 // Metrics is where Prometheus reads how the server fares.
 type Metrics struct {

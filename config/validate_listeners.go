@@ -51,6 +51,9 @@ func tcpListeners(c Config) []listener {
 	}
 	listen("http.listen", c.HTTP.Listen)
 	listen("metrics.listen", c.Metrics.Listen)
+	if c.Admin.On() {
+		listen("admin.listen", c.Admin.Listen)
+	}
 	if c.TLS.On() {
 		listen("tls.listen", c.TLS.Listen)
 	}

@@ -98,6 +98,7 @@ func full() Config {
 			NATSURL: "nats://10.0.0.1:4222,tls://nats.example.org", Secret: Secret(strings.Repeat("s", 32)),
 			NATSUser: "duet", NATSPassword: hidden, NATSCA: "/etc/duet/ca.pem", Replicas: 5, Bucket: "calls",
 		},
+		Admin:   Admin{Listen: "192.0.2.1:9000", Token: long},
 		Metrics: Metrics{Listen: ""},
 		Log:     Log{Level: "debug", Format: "json"},
 		Process: Process{PIDFile: "/run/duet/duet.pid"},
@@ -156,7 +157,7 @@ func withStandIns(c Config) Config {
 	for _, s := range []*Secret{
 		&c.Turn.StaticAuthSecret, &c.Turn.StaticAuthSecretPrevious, &c.Webhooks.Secret,
 		&c.Signaling.Auth.TokenSecret, &c.Signaling.Auth.TokenSecretPrevious, &c.Signaling.Auth.WebhookSecret,
-		&c.Cluster.Secret, &c.Cluster.NATSPassword,
+		&c.Cluster.Secret, &c.Cluster.NATSPassword, &c.Admin.Token,
 	} {
 		if *s != "" {
 			*s = standIn

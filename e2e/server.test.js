@@ -79,11 +79,13 @@ function holdSocket(url) {
   });
 }
 
-test("a full server says so", async () => {
+test("a full server says so, and lets in who waits when there is room", async () => {
   const duet = await startDuet({ DUET_SIGNALING_MAX_ROOMS: "1" });
   const ann = await enter(chromium.browser, duet.url, { room: "one", name: "Ann" });
   await state(ann, "waiting");
   const bo = await enter(chromium.browser, duet.url, { room: "two", name: "Bo" });
-  await until("Bo is told", () => bo.$eval("#status", (status) => /full|busy|later/i.test(status.textContent)));
+  await until("Bo is told", () => bo.$eval("#scene-text", (text) => /server is full/i.test(text.textContent)));
+  await ann.click("#leave");
+  await state(bo, "waiting");
   assert.equal(await duet.stop(), 0);
 });

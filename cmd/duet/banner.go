@@ -44,6 +44,9 @@ func (s *server) banner(path string) *banner {
 	if s.cluster != nil {
 		b.add("Cluster", "node %s, by NATS at %s", s.cluster.Node(), cluster.Redacted(s.cfg.Cluster.NATSURL))
 	}
+	if s.admin != nil {
+		b.add("Admin", "http://%s/v1/admin/rooms", s.admin.Addr())
+	}
 	if s.metrics != nil {
 		b.add("Metrics", "http://%s/metrics", s.metrics.Addr())
 	}

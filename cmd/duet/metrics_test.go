@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -349,7 +348,7 @@ func BenchmarkScrape(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = errors.Join(s.close(), s.metrics.Close()) }()
+	defer func() { _ = s.close() }()
 	handler := s.metricsHandler()
 	request := httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil)
 	b.ReportAllocs()

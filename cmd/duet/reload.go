@@ -27,6 +27,7 @@ func reloadable() []string {
 		"turn.max_bps", "turn.bps_capacity", "turn.alternate_server", "turn.drain_timeout",
 		"turn.denied_peer_ip", "turn.allowed_peer_ip",
 		"tls.cert", "tls.key",
+		"admin.token",
 		"log.level",
 	}
 }
@@ -39,6 +40,8 @@ func splitChanges(running, next config.Config) (now, restart []string) {
 		switch {
 		case (key == "tls.cert" || key == "tls.key") && (running.TLS.Cert == "" || next.TLS.Cert == ""):
 			restart = append(restart, key) // TLS begins or ends, and with it a port, or ACME does
+		case key == "admin.token" && running.Admin.On() != next.Admin.On():
+			restart = append(restart, key) // a port begins or ends
 		case slices.Contains(can, key):
 			now = append(now, key)
 		default:

@@ -190,7 +190,7 @@ func TestTheWebSideIsReloaded(t *testing.T) {
 var restart = []string{
 	"http.listen", "signaling.grace",
 	"turn.enabled", "turn.realm", "turn.listening_ip", "turn.listening_port", "turn.alt_listening_ip", "turn.alt_listening_port", "turn.tcp", "turn.relay_ip", "turn.external_ip",
-	"turn.min_port", "turn.max_port", "turn.stun_servers", "metrics.listen", "turn.dtls", "turn.tcp_relay", "turn.tls_listening_port",
+	"turn.min_port", "turn.max_port", "turn.stun_servers", "metrics.listen", "admin.listen", "turn.dtls", "turn.tcp_relay", "turn.tls_listening_port",
 	"tls.listen", "tls.acme_domains", "tls.acme_email", "tls.acme_directory", "tls.acme_cache", "log.format", "process.pid_file",
 	"cluster.nats_url", "cluster.secret", "cluster.nats_credentials", "cluster.nats_user", "cluster.nats_password", "cluster.nats_ca", "cluster.replicas", "cluster.bucket",
 }

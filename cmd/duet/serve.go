@@ -80,6 +80,7 @@ type server struct {
 	turnTLS   []*split          // of tls_listening_port
 	turnFront *front            // of the relay's TCP ports
 	metrics   net.Listener      // nil without metrics
+	admin     net.Listener      // nil without a token
 	access    *access
 	events    *webhook.Sender
 	signaling *signaling.Server
@@ -128,6 +129,9 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 	if err := s.openMetrics(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	if err := s.openAdmin(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	if err := s.openCluster(context.Background()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -164,6 +168,11 @@ func (s *server) close() error {
 	}
 	for _, port := range s.turnTLS {
 		err = errors.Join(err, port.Close())
+	}
+	for _, listener := range []net.Listener{s.metrics, s.admin} {
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
 	}
 	return err
 }
@@ -225,7 +234,7 @@ func (s *server) run(ctx context.Context) error {
 	eventsCtx, stopEvents := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEvents()
 	routes := s.routes()
-	web, secure, metrics := s.httpServer(s.plainRoutes(routes)), s.httpServer(routes), s.httpServer(nil)
+	web, secure, metrics, admin := s.httpServer(s.plainRoutes(routes)), s.httpServer(routes), s.httpServer(nil), s.httpServer(nil)
 	inbox := newInbox(s.listener)
 	parts, ctx := errgroup.WithContext(ctx)
 	part := func(run func(context.Context)) {
@@ -252,6 +261,10 @@ func (s *server) run(ctx context.Context) error {
 	if s.metrics != nil {
 		metrics.Handler = s.metricsHandler()
 		parts.Go(func() error { return serveHTTP(metrics, s.metrics) })
+	}
+	if s.admin != nil {
+		admin.Handler = s.adminHandler() //nolint:contextcheck // what an operator has begun is finished
+		parts.Go(func() error { return serveHTTP(admin, s.admin) })
 	}
 	if s.relay != nil {
 		parts.Go(func() error {
@@ -289,7 +302,7 @@ func (s *server) run(ctx context.Context) error {
 		if s.cluster != nil {
 			s.cluster.Close() //nolint:contextcheck // it ends by itself, in a second
 		}
-		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure), s.shutHTTP(deadline, metrics))
+		return errors.Join(s.shutHTTP(deadline, web), s.shutHTTP(deadline, secure), s.shutHTTP(deadline, metrics), s.shutHTTP(deadline, admin))
 	})
 	return parts.Wait()
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/duetcall/duet/config"
+	"github.com/duetcall/duet/signaling"
+)
+
+// adminTimeout is how long the rooms of a cluster may take to be read.
+const adminTimeout = 5 * time.Second
+
+// openAdmin binds [admin] listen, if there is a token that opens it. That the port which
+// nobody chose is taken is no reason not to make calls.
+func (s *server) openAdmin() error {
+	cfg := s.cfg.Admin
+	if !cfg.On() {
+		return nil
+	}
+	var err error
+	s.admin, err = listen("tcp", cfg.Listen, "[admin] listen")
+	if err != nil && cfg.Listen == config.Default().Admin.Listen {
+		s.log.Warn("the admin API is off", "error", err)
+		return nil
+	}
+	return err
+}
+
+// adminHandler serves those who run the service.
+func (s *server) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handle := range map[string]func(*http.Request) (any, error){
+		"GET /v1/admin/rooms": func(r *http.Request) (any, error) {
+			rooms, err := s.signaling.Rooms(r.Context())
+			return map[string]any{"rooms": rooms}, err
+		},
+		"GET /v1/admin/rooms/{room}": func(r *http.Request) (any, error) {
+			return s.signaling.Room(r.Context(), r.PathValue("room"))
+		},
+		"DELETE /v1/admin/rooms/{room}": func(r *http.Request) (any, error) {
+			room := r.PathValue("room")
+			err := s.signaling.End(room)
+			if err == nil {
+				s.log.Info("an operator has ended a room", "part", "admin", "room", room)
+			}
+			return nil, err
+		},
+		"DELETE /v1/admin/rooms/{room}/members/{member}": func(r *http.Request) (any, error) {
+			room, member := r.PathValue("room"), r.PathValue("member")
+			err := s.signaling.Kick(room, member)
+			if err == nil {
+				s.log.Info("an operator has put a member out", "part", "admin", "room", room, "member", member)
+			}
+			return nil, err
+		},
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
+			defer cancel()
+			answerAdmin(w, handle, r.WithContext(ctx))
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, "not_found", "The admin API has no such path or method: see /v1/openapi.json.")
+	})
+	handler := s.withToken(mux)
+	if at, ok := s.admin.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+		return forLiteralHosts(handler)
+	}
+	return handler
+}
+
+// withToken lets in who brings [admin] token.
+func (s *server) withToken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		token := s.config().Admin.Token.Reveal()
+		if !ok || token == "" || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="duet"`)
+			writeError(w, http.StatusUnauthorized, "unauthenticated", "Send the header Authorization: Bearer, with [admin] token.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func answerAdmin(w http.ResponseWriter, handle func(*http.Request) (any, error), r *http.Request) {
+	answer, err := handle(r)
+	switch {
+	case errors.Is(err, signaling.ErrNotFound):
+		writeError(w, http.StatusNotFound, "not_found", "There is no such room or member now.")
+	case err != nil:
+		w.Header().Set("Retry-After", "2")
+		writeError(w, http.StatusServiceUnavailable, "unavailable", "The nodes of this service do not reach each other right now.")
+	case answer == nil:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+// writeError answers a program that asked for what it does not get.
+func writeError(w http.ResponseWriter, status int, code, message string) {
+	writeJSON(w, status, map[string]any{"error": map[string]string{"code": code, "message": message}})
+}
+
+// writeJSON answers a program. Nobody keeps the answer.
+func writeJSON(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer) // who went away misses it
+}
