@@ -35,6 +35,7 @@ type Config struct {
 	Turn      Turn      `toml:"turn"`
 	TLS       TLS       `toml:"tls"`
 	Cluster   Cluster   `toml:"cluster"`
+	API       API       `toml:"api"`
 	Admin     Admin     `toml:"admin"`
 	Metrics   Metrics   `toml:"metrics"`
 	Log       Log       `toml:"log"`
@@ -318,6 +319,12 @@ type Cluster struct {
 
 // On reports whether there are other nodes.
 func (c Cluster) On() bool { return c.NATSURL != "" }
+
+// API is what other apps may ask for.
+type API struct {
+	// Keys open /v1/ice, by the name of who has one. None: it is closed.
+	Keys map[string]Secret `toml:"keys"`
+}
 
 // Admin is where those who run the service see and end what goes on.
 type Admin struct {

@@ -62,6 +62,7 @@ func validate(c Config) findings {
 	if c.Metrics.Listen != "" {
 		f.listen("metrics.listen", c.Metrics.Listen)
 	}
+	f.apiKeys(c.API.Keys)
 	f.admin(c.Admin)
 	f.dtls(c)
 	if c.Turn.TCPRelay && !c.Turn.TCP && !c.TLS.On() {
@@ -76,22 +77,6 @@ func validate(c Config) findings {
 
 func (f *findings) add(message, hint string, keys ...string) {
 	*f = append(*f, finding{keys, message, hint})
-}
-
-// minAdminToken is how long [admin] token is at least.
-const minAdminToken = 32
-
-func (f *findings) admin(a Admin) {
-	f.secret("admin.token", a.Token)
-	if a.Token == "" {
-		return
-	}
-	if len(a.Token) < minAdminToken {
-		f.add(fmt.Sprintf("has fewer than %d characters", minAdminToken), "make one with: openssl rand -base64 32", "admin.token")
-	}
-	if a.Listen != "" {
-		f.listen("admin.listen", a.Listen)
-	}
 }
 
 func (f *findings) signaling(s Signaling) {

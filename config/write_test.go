@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"os"
 	"reflect"
@@ -98,6 +99,7 @@ func full() Config {
 			NATSURL: "nats://10.0.0.1:4222,tls://nats.example.org", Secret: Secret(strings.Repeat("s", 32)),
 			NATSUser: "duet", NATSPassword: hidden, NATSCA: "/etc/duet/ca.pem", Replicas: 5, Bucket: "calls",
 		},
+		API:     API{Keys: map[string]Secret{"app": long, "other-app.2": long + "!"}},
 		Admin:   Admin{Listen: "192.0.2.1:9000", Token: long},
 		Metrics: Metrics{Listen: ""},
 		Log:     Log{Level: "debug", Format: "json"},
@@ -146,13 +148,11 @@ func checkRoundTrip(t *testing.T, c Config) {
 }
 
 func withStandIns(c Config) Config {
-	users := c.Turn.Users
-	c.Turn.Users = nil
-	for name := range users {
-		if c.Turn.Users == nil {
-			c.Turn.Users = make(map[string]Secret)
+	for _, secrets := range []*map[string]Secret{&c.Turn.Users, &c.API.Keys} {
+		*secrets = maps.Clone(*secrets)
+		for name := range *secrets {
+			(*secrets)[name] = standIn
 		}
-		c.Turn.Users[name] = standIn
 	}
 	for _, s := range []*Secret{
 		&c.Turn.StaticAuthSecret, &c.Turn.StaticAuthSecretPrevious, &c.Webhooks.Secret,

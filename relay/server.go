@@ -218,12 +218,18 @@ func (s *Server) closeDTLS() {
 	}
 }
 
-// Credential mints a time-limited credential for a member, good for
+// Credential mints a time-limited credential for a user, good for
 // credential_ttl from now.
-func (s *Server) Credential(member string) Credential {
+func (s *Server) Credential(user string) Credential { return s.CredentialFor(user, 0) }
+
+// CredentialFor is Credential, for a shorter time. ttl 0, or more than credential_ttl: for that.
+func (s *Server) CredentialFor(user string, ttl time.Duration) Credential {
 	settings := s.settings.Load()
-	expires := s.now().Add(settings.ttl).Truncate(time.Second)
-	username, password := Mint(settings.auth.secrets[0], member, expires)
+	if ttl <= 0 || ttl > settings.ttl {
+		ttl = settings.ttl
+	}
+	expires := s.now().Add(ttl).Truncate(time.Second)
+	username, password := Mint(settings.auth.secrets[0], user, expires)
 	return Credential{Username: username, Password: password, Expires: expires}
 }
 

@@ -36,7 +36,26 @@ func (s *server) openAdmin() error {
 // adminHandler serves those who run the service.
 func (s *server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handle := range map[string]func(*http.Request) (any, error){
+	for pattern, handle := range s.adminRoutes() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
+			defer cancel()
+			answerAdmin(w, handle, r.WithContext(ctx))
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, "not_found", "The admin API has no such path or method: see /v1/openapi.json.")
+	})
+	handler := s.withToken(mux)
+	if at, ok := s.admin.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+		return forLiteralHosts(handler)
+	}
+	return handler
+}
+
+// adminRoutes answer with what they return; openapi.json describes them. A nil answer is none.
+func (s *server) adminRoutes() map[string]func(*http.Request) (any, error) {
+	return map[string]func(*http.Request) (any, error){
 		"GET /v1/admin/rooms": func(r *http.Request) (any, error) {
 			rooms, err := s.signaling.Rooms(r.Context())
 			return map[string]any{"rooms": rooms}, err
@@ -60,21 +79,7 @@ func (s *server) adminHandler() http.Handler {
 			}
 			return nil, err
 		},
-	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
-			defer cancel()
-			answerAdmin(w, handle, r.WithContext(ctx))
-		})
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusNotFound, "not_found", "The admin API has no such path or method: see /v1/openapi.json.")
-	})
-	handler := s.withToken(mux)
-	if at, ok := s.admin.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
-		return forLiteralHosts(handler)
-	}
-	return handler
 }
 
 // withToken lets in who brings [admin] token.

@@ -16,7 +16,7 @@ import (
 	"github.com/duetcall/duet/signaling"
 )
 
-const adminToken = "a token of thirty-two characters"
+const adminToken = "a-token-of-thirty-two-characters"
 
 // startAdmin serves with an admin API. The function asks it.
 func startAdmin(t *testing.T) (s *server, ask func(method, path string, header ...string) (int, string)) {
@@ -142,7 +142,7 @@ func TestTheAdminAPIIsOpenToItsTokenAlone(t *testing.T) {
 
 	// A reload changes the token, but does not open or close the port.
 	next := s.cfg
-	next.Admin.Token = "another token, of 32 characters."
+	next.Admin.Token = "another-token,-of-32-characters."
 	s.read = func() (config.Config, error) { return next, nil }
 	s.reload()
 	if status, _ := ask("GET", "/v1/admin/rooms"); status != http.StatusUnauthorized {

@@ -24,6 +24,7 @@ import (
 type measured struct {
 	relay     relay.Stats // of a relay that is off, everything is zero
 	signaling signaling.Stats
+	ice       map[string]uint64 // requests for /v1/ice, by result
 	questions webhook.AskerStats
 	events    webhook.SenderStats
 	cluster   cluster.Stats // of a server that is alone, everything is zero
@@ -137,6 +138,11 @@ func allSeries() []series {
 			emit(float64(m.signaling.SocketsPerAddress), "sockets_per_address")
 		}},
 
+		{"duet_api_ice_requests_total", "Requests for /v1/ice, by result.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {
+			for result, n := range m.ice {
+				emit(float64(n), result)
+			}
+		}},
 		{"duet_webhook_questions_total", "Questions whether somebody may join, by what became of them.", counter, []string{"result"}, func(m measured, emit func(float64, ...string)) {
 			emit(float64(m.questions.Answered), "answered")
 			emit(float64(m.questions.Failed), "failed")
@@ -205,7 +211,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (s *server) measure() measured {
-	m := measured{signaling: s.signaling.Stats(), questions: s.access.asker.Stats(), events: s.events.Stats()}
+	m := measured{signaling: s.signaling.Stats(), ice: s.ice.stats(), questions: s.access.asker.Stats(), events: s.events.Stats()}
 	if s.relay != nil {
 		m.relay = s.relay.Stats()
 	}

@@ -27,7 +27,7 @@ func reloadable() []string {
 		"turn.max_bps", "turn.bps_capacity", "turn.alternate_server", "turn.drain_timeout",
 		"turn.denied_peer_ip", "turn.allowed_peer_ip",
 		"tls.cert", "tls.key",
-		"admin.token",
+		"api.keys", "admin.token",
 		"log.level",
 	}
 }

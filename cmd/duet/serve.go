@@ -83,6 +83,7 @@ type server struct {
 	admin     net.Listener      // nil without a token
 	access    *access
 	events    *webhook.Sender
+	ice       *iceAPI
 	signaling *signaling.Server
 	relay     *relay.Server // nil when [turn] enabled is false
 
@@ -105,7 +106,7 @@ func (s *server) config() *config.Config { return s.current.Load() }
 
 // newServer binds every port, so that what cannot work fails before anything runs.
 func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log, level: new(slog.LevelVar)}
+	s := &server{cfg: cfg, log: log, level: new(slog.LevelVar), ice: newICEAPI()}
 	s.current.Store(&cfg)
 	s.front, s.turnFront = s.newFront(), s.newFront()
 	s.events = webhook.NewSender(cfg.Webhooks, log.With("part", "webhook"))
@@ -213,10 +214,22 @@ func (s *server) left(member string) {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/ws", s.signaling)
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
+	for pattern, handle := range s.programRoutes() {
+		mux.HandleFunc(pattern, handle)
+	}
 	mux.Handle("/", web.Handler())
 	return behindProxies(s.trustedProxies, s.forgottenProxy, s.crossOrigin(mux))
+}
+
+// programRoutes are for programs; openapi.json describes them.
+func (s *server) programRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /v1/ice":          s.serveICE,
+		"POST /v1/ice":         s.serveICE,
+		"GET /v1/openapi.json": serveOpenAPI,
+		"GET /healthz":         s.healthz,
+		"GET /readyz":          s.readyz,
+	}
 }
 
 func (s *server) forgottenProxy(peer netip.Addr) {
