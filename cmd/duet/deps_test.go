@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"relay/udp":        {},
 	"signaling":        {"addrlimit", "config"},
 
+	"signaling/client":    {"signaling"},
 	"signaling/cluster":   {"signaling"},
 	"signaling/jointoken": {"config"},
 	"signaling/storetest": {"signaling"},
@@ -35,14 +36,14 @@ var reserved = map[string][]string{
 	"github.com/pion/turn/v4":      {"relay"},
 	"github.com/pion/stun/v3":      {"relay"},
 	"github.com/pion/dtls/v3":      {"relay"},
-	"github.com/gorilla/websocket": {"signaling", "cmd/duetbench"},
+	"github.com/gorilla/websocket": {"signaling", "signaling/client", "cmd/duetbench"},
 	"github.com/nats-io":           {"signaling/cluster"},
 	"github.com/golang-jwt/jwt":    {"signaling/jointoken"},
 	"github.com/BurntSushi/toml":   {"config"},
 	"github.com/mholt/acmez/v3":    {"cmd/duet"},
 	"github.com/prometheus":        {"cmd/duet"},
-	"net/http":                     {"signaling", "web", "webhook", "cmd/duet", "cmd/duetbench"},
-	"encoding/json":                {"signaling", "signaling/cluster", "signaling/jointoken", "webhook", "cmd/duet", "cmd/duetbench", "config"},
+	"net/http":                     {"signaling", "signaling/client", "web", "webhook", "cmd/duet", "cmd/duetbench"},
+	"encoding/json":                {"signaling", "signaling/client", "signaling/cluster", "signaling/jointoken", "webhook", "cmd/duet", "cmd/duetbench", "config"},
 }
 
 // onlyFiles are the files of relay that alone may import what pion calls a package.
