@@ -42,14 +42,16 @@ type queued struct {
 	seq   uint64
 }
 
-// conn is one WebSocket: a bounded queue, and while there is something to write, the goroutine
-// that alone does.
+// conn is one WebSocket. A frame that the kernel takes at once is written by whoever has it (now.go). For
+// all else there is a bounded queue, and while there is something in it, the goroutine that alone writes then.
 type conn struct {
-	ws   *websocket.Conn
-	from netip.Addr    // of the client
-	done chan struct{} // closed when nothing is written any more
+	ws      *websocket.Conn
+	from    netip.Addr    // of the client
+	buffers *sync.Pool    // *bytes.Buffer, the server's
+	done    chan struct{} // closed when nothing is written any more
 
 	mu      sync.Mutex
+	rest    []byte   // of a frame that the kernel has taken a part of
 	queue   []queued // nil when idle
 	bytes   int
 	primed  int         // how many of queue are what prime has queued
@@ -63,8 +65,8 @@ type conn struct {
 	ended   bool // nothing is written any more; the read deadline is final
 }
 
-func newConn(ws *websocket.Conn, from netip.Addr) *conn {
-	c := &conn{ws: ws, from: from, done: make(chan struct{})}
+func newConn(ws *websocket.Conn, from netip.Addr, buffers *sync.Pool) *conn {
+	c := &conn{ws: ws, from: from, buffers: buffers, done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pinger = time.AfterFunc(pingEvery, c.pingNow)
@@ -88,6 +90,9 @@ func (c *conn) enqueue(frame []byte, seq uint64) bool {
 		_ = c.ws.NetConn().SetWriteDeadline(time.Now().Add(closeTimeout))
 		c.poke()
 		return false
+	}
+	if c.writeNow(frame, seq) {
+		return true
 	}
 	c.queue = append(c.queue, queued{frame, seq})
 	c.bytes += len(frame)
@@ -166,8 +171,14 @@ func (c *conn) write() {
 		if kind == 0 {
 			return
 		}
-		_ = c.ws.SetWriteDeadline(time.Now().Add(timeout))
-		err := c.ws.WriteMessage(kind, payload)
+		var err error
+		if kind == theRest {
+			_ = c.ws.NetConn().SetWriteDeadline(time.Now().Add(timeout))
+			_, err = c.ws.NetConn().Write(payload)
+		} else {
+			_ = c.ws.SetWriteDeadline(time.Now().Add(timeout))
+			err = c.ws.WriteMessage(kind, payload)
+		}
 		if err != nil || kind == websocket.CloseMessage {
 			c.end()
 			return
@@ -185,6 +196,9 @@ func (c *conn) next() (kind int, payload []byte, timeout time.Duration) {
 		timeout = closeTimeout
 	}
 	switch {
+	case c.rest != nil:
+		payload, c.rest = c.rest, nil
+		return theRest, payload, timeout
 	case len(c.pongs) > 0:
 		payload = []byte(c.pongs[0])
 		c.pongs = c.pongs[1:]

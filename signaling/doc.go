@@ -8,9 +8,10 @@
 // origin (access.go) and what its address may do (limit.go), and upgrades it. The request ends there; from
 // then on a goroutine of its own is the socket's reader (reader.go): it decodes each frame (message.go; signal.go
 // what nearly all of them are), acts on it and hands what others must hear to their session
-// (session.go), which numbers it, keeps it for a resume (replay.go) and puts it into the
-// queue of its socket (conn.go). While a queue is not empty another goroutine is the socket's writer, which alone writes
-// data frames. The reader closes the socket and waits for the last writer; Server.Shutdown waits
+// (session.go), which numbers it, keeps it for a resume (replay.go) and gives it
+// to its socket (conn.go). What the kernel takes at once is written there and then (now.go). Everything else goes into the
+// socket's queue, and while that is not empty another goroutine is the socket's writer, which alone writes
+// data frames then. The reader closes the socket and waits for the last writer; Server.Shutdown waits
 // for the readers. Drain only lets nobody in any more, and moves the members to other nodes (drain.go).
 //
 // A member that waits costs its reader's goroutine and small stack, and no buffer: those for a

@@ -158,7 +158,7 @@ type metered struct {
 
 // Read implements [net.Conn]. Its error is errFlood when too many bytes come.
 func (m *metered) Read(b []byte) (int, error) {
-	n, err := m.Conn.Read(b)
+	n, err := readNow(m.Conn, b)
 	if n > 0 && !m.bytes.AllowN(time.Now(), n) {
 		return 0, errFlood
 	}

@@ -143,6 +143,38 @@ func TestSignalsAreReadAlikeInOnePassAndInSeveral(t *testing.T) {
 	}
 }
 
+// Strings are read eight bytes at a time.
+func TestStringsEndWhereTheyEndWhereverThatIs(t *testing.T) {
+	for before := range 20 {
+		for _, row := range []struct {
+			text  string
+			taken int // of text; 0: it is none
+		}{
+			{`"`, 1},
+			{`" and more that follows`, 1},
+			{`\"x"12345678`, 4},
+			{`\u00e9\r\n"`, 11},
+			{`é!~#[]"`, 8},
+			{"\x7f\x80\xff\"", 4},
+			{"\x1f\"", 0},
+			{"\n\"12345678", 0},
+			{`\`, 0},
+			{`\x"`, 0},
+			{`\u00e`, 0},
+			{"", 0},
+			{"12345678", 0},
+			{"\x00\"!!!!!!!", 0},
+		} {
+			start := `"` + strings.Repeat("x", before)
+			text := jsonText{[]byte(start + row.text), 0}
+			ok := text.skipString()
+			if ok != (row.taken > 0) || ok && text.at != len(start)+row.taken {
+				t.Errorf("%q: %v, to %d of %d", text.text, ok, text.at, len(text.text))
+			}
+		}
+	}
+}
+
 // alike checks that encoding/json reads the same from a frame that decodeSignal has read.
 func alike(t *testing.T, frame string, in Inbound, fast bool) {
 	t.Helper()

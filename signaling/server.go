@@ -65,7 +65,7 @@ type Server struct {
 	grace    time.Duration // that a seat outlives its socket
 	stats    *counters
 	replayed atomic.Int64 // bytes kept for resumes
-	buffers  sync.Pool    // *bytes.Buffer, for the message that a reader has just heard
+	buffers  sync.Pool    // *bytes.Buffer, for a message that is being heard or said
 
 	authorizer *authorizer
 	reporting  sync.Mutex // held while the store of a process alone changes, and Events is told
@@ -199,7 +199,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		leave()
 		return
 	}
-	c := newConn(ws, from)
+	c := newConn(ws, from, &s.buffers)
 	s.track(c)
 	// The request ends here, and all that it holds: a member that says nothing shall cost little.
 	reader := &reader{

@@ -1,7 +1,9 @@
 package signaling
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"math/bits"
 	"strconv"
 )
 
@@ -204,6 +206,16 @@ func (j *jsonText) string() (s []byte, ok bool) {
 func (j *jsonText) skipString() bool {
 	text := j.text
 	for i := j.at + 1; i < len(text); i++ {
+		for i+8 <= len(text) {
+			n := plain(binary.LittleEndian.Uint64(text[i:]))
+			i += n
+			if n < 8 {
+				break
+			}
+		}
+		if i == len(text) {
+			return false
+		}
 		c := text[i]
 		if c != '"' && c != '\\' && c >= ' ' {
 			continue
@@ -228,6 +240,16 @@ func (j *jsonText) skipString() bool {
 		}
 	}
 	return false
+}
+
+// plain is how many of eight bytes, the lowest first, come before a quote, a backslash or a control character. Each
+// is looked for in all bytes at once; what a byte borrows from the next, it borrows after the first that is found.
+func plain(eight uint64) int {
+	const each, high = 0x01_01_01_01_01_01_01_01, 0x80_80_80_80_80_80_80_80
+	quote, backslash := eight^'"'*each, eight^'\\'*each
+	control := (eight - ' '*each) &^ eight
+	found := (control | (quote-each)&^quote | (backslash-each)&^backslash) & high
+	return bits.TrailingZeros64(found) / 8
 }
 
 func hex(digits []byte) bool {
