@@ -62,10 +62,23 @@ func installSocketIO(ctx context.Context) (dir string, err error) {
 			return "", err
 		}
 	}
-	npm := exec.CommandContext(ctx, "npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-	npm.Dir = fresh
-	if out, err := npm.CombinedOutput(); err != nil {
+	out, err := npmCI(ctx, fresh)
+	if err != nil {
+		out, err = npmCI(ctx, fresh) // the registry may hiccup
+	}
+	if err != nil {
 		return "", fmt.Errorf("installing Socket.IO (needs Node.js and the npm registry; --alone goes without): %w\n%s", err, out)
 	}
-	return dir, os.Rename(fresh, dir)
+	if err := os.Rename(fresh, dir); err != nil {
+		if _, other := os.Stat(dir); other != nil { // or another run has been quicker
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+func npmCI(ctx context.Context, dir string) (said []byte, err error) {
+	npm := exec.CommandContext(ctx, "npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+	npm.Dir = dir
+	return npm.CombinedOutput()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -110,9 +111,12 @@ func (b *signalBench) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	if b.duet == "" {
 		b.say("building Duet")
-		if b.duet, err = buildDuet(ctx, b.dir); err != nil {
-			return err
-		}
+		b.duet, err = buildDuet(ctx, b.dir)
+	} else {
+		b.duet, err = filepath.Abs(b.duet) // it is run in a directory of its own
+	}
+	if err != nil {
+		return err
 	}
 	if !b.alone {
 		if b.socketIO, err = installSocketIO(ctx); err != nil {

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// TestSignalMeasuresBothServers keeps the benchmark running: a small load on the real servers.
-// It needs Go, Node.js and the npm registry.
+// A small load on the real servers, on a machine that may do other things: the bounds are far from
+// what docs/benchmarks.md tells, and none is of time alone. It needs Go, Node.js and the npm registry.
 func TestSignalMeasuresBothServers(t *testing.T) {
 	var out, progress bytes.Buffer
 	err := run(t.Context(), &out, &progress, strings.Fields(
-		"signal --json --rounds 1 --length 1s --settle 1s --idle 1s --members 100 --talkers 40 --rate 200 --joins 50 --flood 200"))
+		"signal --json --rounds 1 --length 2s --settle 1s --idle 1s --members 600 --talkers 40 --rate 1000 --joins 50 --flood 200"))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
@@ -22,18 +22,26 @@ func TestSignalMeasuresBothServers(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a join at", "CPU time for a message", "latency at 200 messages/s, p99", "resident memory for each of 100"} {
+	for _, bound := range []struct {
+		name  string
+		ratio float64
+	}{
+		{"a join at 50/s, p50", math.Inf(1)},
+		{"CPU time for a message", 1},
+		{"latency at 1000 messages/s, p99", math.Inf(1)},
+		{"resident memory for each of 600", 1},
+	} {
 		found := false
 		for _, row := range got.Rows {
-			if strings.Contains(row.Name, name) {
+			if strings.Contains(row.Name, bound.name) {
 				found = true
-				if row.Duet <= 0 || row.Other <= 0 || math.IsNaN(row.Ratio) {
-					t.Errorf("%+v", row)
+				if row.Duet <= 0 || row.Other <= 0 || math.IsNaN(row.Ratio) || row.Ratio > bound.ratio {
+					t.Errorf("%+v, at most %v of the other's is asked for", row, bound.ratio)
 				}
 			}
 		}
 		if !found {
-			t.Errorf("no row about %q", name)
+			t.Errorf("no row about %q", bound.name)
 		}
 	}
 	for _, row := range got.Rows {
