@@ -4,7 +4,7 @@
 # make lint   golangci-lint (go vet, staticcheck, gofumpt, …), tsc, eslint   needs Go, Node.js
 # make fuzz   every fuzz target for FUZZTIME each                         needs Go
 # make bench  benchmarks with allocations                                 needs Go
-# make bench-signal   signaling beside Socket.IO, 5 minutes (docs/benchmarks.md)   needs Go, Node.js, Linux
+# make bench-signal   signaling beside Socket.IO, 8 minutes (docs/benchmarks.md)   needs Go, Node.js, Linux
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
@@ -54,7 +54,7 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
 bench-signal:
-	go run ./cmd/duetbench signal --check
+	go run ./cmd/duetbench signal
 
 clean:
 	rm -rf bin node_modules e2e/artifacts
