@@ -125,6 +125,7 @@ test("a new call has a link that nobody guesses and that another person can open
   const link = await ann.$eval("#invite-link", (field) => /** @type {HTMLInputElement} */ (field).value);
   assert.ok(link.startsWith(`${duet.url}/#`), link);
   assert.ok((link.split("#")[1] ?? "").length >= 20, link);
+  await until("the QR code of the link is drawn", () => ann.$eval("#invite-qr:not([hidden])", (image) => /** @type {HTMLImageElement} */ (image).naturalWidth > 0 && image.clientWidth >= 100).catch(() => false));
   await ann.screenshot({ path: join(artifacts, "waiting.png") });
   const bo = await open(chromium.browser, link);
   await bo.waitForSelector("#join:not([disabled])", { visible: true });

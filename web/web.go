@@ -56,12 +56,16 @@ type file struct {
 	shared bool
 }
 
-// Handler serves the pages and the SDK: GET and HEAD only, every other address is
+// Handler serves the pages and the SDK: GET and HEAD only, but for POST /qr; every other address is
 // answered with a page that says so.
 func Handler() http.Handler {
 	files, missing := load(static)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w.Header())
+		if r.Method == http.MethodPost && r.URL.Path == "/qr" {
+			serveQR(w, r)
+			return
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "Only GET and HEAD are possible here.", http.StatusMethodNotAllowed)

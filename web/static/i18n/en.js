@@ -148,6 +148,7 @@ export default {
   'scene.test': 'Test my connection',
 
   'invite.link': 'Invite link',
+  'invite.qr': 'The invite link as a QR code, for the camera of another phone',
   'invite.copy': 'Copy link',
   'invite.copied': 'Copied',
   'invite.failed': 'Select the link and copy it.',

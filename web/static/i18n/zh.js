@@ -149,6 +149,7 @@ const zh = {
   'scene.test': '测试我的网络',
 
   'invite.link': '邀请链接',
+  'invite.qr': '邀请链接的二维码，可用另一部手机扫描',
   'invite.copy': '复制链接',
   'invite.copied': '已复制',
   'invite.failed': '请选中链接后复制。',

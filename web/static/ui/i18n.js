@@ -1,6 +1,6 @@
 // The words of the page in the reader's language.
 //
-// In HTML, data-i18n names the key of an element's text, data-i18n-aria-label,
+// In HTML, data-i18n names the key of an element's text, data-i18n-alt, data-i18n-aria-label,
 // data-i18n-placeholder and data-i18n-title those of attributes; a button with
 // data-language switches. In code, t() does.
 
@@ -14,7 +14,7 @@ import zh from '../i18n/zh.js';
 const tables = { en, zh };
 
 const remembered = 'duet.language';
-const attributes = ['aria-label', 'placeholder', 'title'];
+const attributes = ['alt', 'aria-label', 'placeholder', 'title'];
 
 /** @type {Language} */
 let current = 'en';

@@ -36,9 +36,31 @@ export function showInvite(room, key, signal) {
     () => void copy().then(() => copied && toast(t('say.copied'))),
     { signal },
   );
+  void drawCode(field.value, byId('invite-qr', HTMLImageElement), signal);
   field.addEventListener('focus', () => field.select(), { signal });
   onLanguage(render, signal);
   render();
+}
+
+/**
+ * drawCode shows the link as the server draws it; without that there is the link.
+ *
+ * @param {string} link
+ * @param {HTMLImageElement} image
+ * @param {AbortSignal} signal
+ */
+async function drawCode(link, image, signal) {
+  image.hidden = true;
+  try {
+    const response = await fetch('/qr', { method: 'POST', body: link, signal });
+    if (!response.ok) return;
+    const url = URL.createObjectURL(await response.blob());
+    signal.addEventListener('abort', () => URL.revokeObjectURL(url));
+    image.src = url;
+    image.hidden = false;
+  } catch {
+    // The server is gone, or the call is over.
+  }
 }
 
 /**
