@@ -114,8 +114,8 @@ test('devices are told now and to who comes later', () => {
   const chat = new Chat();
   chat.setDevices({ mic: true, camera: false });
   const channel = attach(chat, new Channel()).open();
-  chat.setDevices({ mic: false, camera: false });
-  assert.deepEqual(channel.sent, ['{"mic":true,"camera":false}', '{"mic":false,"camera":false}']);
+  chat.setDevices({ mic: false, camera: false, screen: true });
+  assert.deepEqual(channel.sent, ['{"mic":true,"camera":false,"screen":false}', '{"mic":false,"camera":false,"screen":true}']);
 });
 
 const strange = {

@@ -159,6 +159,8 @@ export default {
   'control.camera.off': 'Turn camera off',
   'control.camera.on': 'Turn camera on',
   'control.copy': 'Copy invite link',
+  'control.screen': 'Share your screen',
+  'control.screen.stop': 'Stop sharing your screen',
   'control.chat': 'Chat',
   'control.chat.unread': 'Chat, unread: {count}',
   'control.more': 'Room',
@@ -167,6 +169,7 @@ export default {
 
   'remote.muted': '{name} is muted',
   'remote.camera.off': 'Camera is off',
+  'remote.screen': '{name} shares a screen',
   'remote.host': 'Host',
 
   'knock.label': 'People who would like to come in',
@@ -194,6 +197,7 @@ export default {
   'help.title': 'Keyboard',
   'help.mute': 'Mute or unmute',
   'help.camera': 'Camera on or off',
+  'help.screen': 'Share your screen, or stop',
   'help.chat': 'Open or close chat',
   'help.leave': 'Leave the call',
   'help.help': 'Show these keys',
@@ -213,6 +217,8 @@ export default {
   'say.muted': 'Microphone muted.',
   'say.unmuted': 'Microphone on.',
   'say.camera.off': 'Camera off.',
+  'say.screen.on': 'Your screen is shared.',
+  'say.screen.off': 'Your screen is not shared any more.',
   'say.camera.on': 'Camera on.',
   'say.copied': 'Link copied.',
   'say.play': 'Tap anywhere to hear the call.',

@@ -160,6 +160,8 @@ const zh = {
   'control.camera.off': '关闭摄像头',
   'control.camera.on': '打开摄像头',
   'control.copy': '复制邀请链接',
+  'control.screen': '共享屏幕',
+  'control.screen.stop': '停止共享屏幕',
   'control.chat': '聊天',
   'control.chat.unread': '聊天，未读 {count} 条',
   'control.more': '房间',
@@ -168,6 +170,7 @@ const zh = {
 
   'remote.muted': '{name} 已静音',
   'remote.camera.off': '摄像头已关闭',
+  'remote.screen': '{name}正在共享屏幕',
   'remote.host': '主持人',
 
   'knock.label': '请求进入的人',
@@ -195,6 +198,7 @@ const zh = {
   'help.title': '快捷键',
   'help.mute': '静音或取消静音',
   'help.camera': '打开或关闭摄像头',
+  'help.screen': '共享屏幕或停止共享',
   'help.chat': '打开或关闭聊天',
   'help.leave': '离开通话',
   'help.help': '显示快捷键',
@@ -214,6 +218,8 @@ const zh = {
   'say.muted': '麦克风已静音。',
   'say.unmuted': '麦克风已打开。',
   'say.camera.off': '摄像头已关闭。',
+  'say.screen.on': '正在共享你的屏幕。',
+  'say.screen.off': '已停止共享屏幕。',
   'say.camera.on': '摄像头已打开。',
   'say.copied': '链接已复制。',
   'say.play': '点击任意位置以播放声音。',

@@ -1,11 +1,11 @@
 // Text between members over data channels, and whether their microphone and
-// camera are on: {id, text, at} and {mic, camera}, one JSON object a message.
+// camera are on: {id, text, at} and {mic, camera, screen}, one JSON object a message.
 
 import { Emitter } from './events.js';
 
 /**
  * @typedef {{id: string, text: string, at: number}} ChatMessage  at: milliseconds since 1970, the sender's clock
- * @typedef {{mic: boolean, camera: boolean}} Devices
+ * @typedef {{mic: boolean, camera: boolean, screen?: boolean}} Devices  screen: it is shown in place of the camera
  */
 
 /** The most characters (UTF-16 code units) of one message. */
@@ -79,7 +79,7 @@ export class Chat extends Emitter {
    * @param {Devices} devices
    */
   setDevices(devices) {
-    this.#devices = { mic: devices.mic, camera: devices.camera };
+    this.#devices = { mic: devices.mic, camera: devices.camera, screen: devices.screen === true };
     this.#broadcast(this.#devices);
   }
 
@@ -134,8 +134,8 @@ export function decodeChat(data) {
   } catch {
     return null;
   }
-  const { id, text, at, mic, camera } = parsed ?? {};
-  if (typeof mic === 'boolean' && typeof camera === 'boolean') return { mic, camera };
+  const { id, text, at, mic, camera, screen } = parsed ?? {};
+  if (typeof mic === 'boolean' && typeof camera === 'boolean') return { mic, camera, screen: screen === true };
   if (typeof id !== 'string' || id === '' || id.length > 64 || typeof text !== 'string') return null;
   if (text.trim() === '' || text.length > maxTextCharacters || !Number.isFinite(at)) return null;
   return { id, text, at };

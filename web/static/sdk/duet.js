@@ -291,9 +291,9 @@ export class Call extends Emitter {
     chat.addEventListener('sent', ({ detail }) => this.emit('sent', detail), owned);
     chat.addEventListener(
       'devices',
-      ({ detail: { from, mic, camera } }) => {
+      ({ detail: { from, ...devices } }) => {
         const member = this.#lines.member(from);
-        if (member) this.emit('devices', { mic, camera, member });
+        if (member) this.emit('devices', { ...devices, member });
       },
       owned,
     );

@@ -5,7 +5,7 @@
 //   body[data-state]  home | permission | joining | knocking | waiting | connecting | connected |
 //                     reconnecting | left | full | key | locked | refused | ended | error
 //   home:  #name, #room, #start (new call), #new-key (its key), #join
-//   call:  #leave, #mic, #camera, #chat-toggle, #chat-input, #chat-send,
+//   call:  #leave, #mic, #camera, #screen, #chat-toggle, #chat-input, #chat-send,
 //          #chat-log (children .msg with .text; your own have .you),
 //          #remote-video (of the first of the others), #self-video, #status (text),
 //          #path[data-path="direct|relayed"][data-protocol="udp|tcp|tls"],
@@ -13,7 +13,7 @@
 //   key:   #room-key, #open (the room); locked and refused: #knock
 //   inside a locked room: #locked, #knocks (children .knock with .admit and .refuse)
 //   hosts: #more, which opens #host-menu: #lock, #kicks (a button each), #end
-//   #mic, #camera: aria-pressed="true" means switched off.
+//   #mic, #camera: aria-pressed="true" means switched off; #screen: that it is shared.
 //   #media-notice[data-problem]: why there is no camera or microphone; #media-retry, #media-skip.
 
 import { Call } from '../sdk/duet.js';
@@ -25,6 +25,7 @@ import { onLanguage, t } from './i18n.js';
 import { showInvite } from './invite.js';
 import { renderKnocks } from './knocks.js';
 import { hideToast, say, toast } from './live.js';
+import { Screen } from './screen.js';
 import { dropSeat, keepSeat } from './seat.js';
 import { Stage } from './stage.js';
 import { createStore } from './store.js';
@@ -96,7 +97,8 @@ function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
     askForKey(entry.key, (key) => finish({ key, create: false }), signal);
 
     const chat = new ChatPanel((text) => call?.sendChat(text), signal);
-    startControls({ media, leave, toggleChat: () => chat.open(!chat.isOpen), signal });
+    const screen = new Screen(media, signal);
+    startControls({ media, screen, leave, toggleChat: () => chat.open(!chat.isOpen), signal });
     showInvite(entry.room, entry.key, signal);
     byId('relay-only', HTMLElement).hidden = policy !== 'relay';
     store.follow(render, signal);
@@ -107,7 +109,7 @@ function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
       return enter(store, 'error', { failure: { code: 'unsupported', message: '' } });
     }
     call = new Call({ ...entry, policy, stream: media.stream });
-    follow(call, { store, chat, media, entry, signal });
+    follow(call, { store, chat, media, screen, entry, signal });
     followRoom(call, signal);
     rememberSeat(call, entry, media, signal);
     keepAwake(signal);
@@ -187,13 +189,13 @@ function followRoom(call, signal) {
  * follow lets what happens in the call change what the page shows.
  *
  * @param {Call} call
- * @param {{store: Store<CallView>, chat: ChatPanel, media: Media, entry: Entry, signal: AbortSignal}} page
+ * @param {{store: Store<CallView>, chat: ChatPanel, media: Media, screen: Screen, entry: Entry, signal: AbortSignal}} page
  */
-function follow(call, { store, chat, media, entry, signal }) {
+function follow(call, { store, chat, media, screen, entry, signal }) {
   const owned = { signal };
   const stage = new Stage(signal, () => toast(t('say.play')));
   const names = () => call.members.map((member) => member.name || t('call.someone.short'));
-  const tellDevices = () => call.setDevices(media.on);
+  const tellDevices = () => call.setDevices({ ...media.on, screen: screen.on });
 
   call.addEventListener(
     'state',
@@ -224,7 +226,7 @@ function follow(call, { store, chat, media, entry, signal }) {
     owned,
   );
   call.addEventListener('track', ({ detail: { stream, track } }) => stage.watch(stream, track), owned);
-  call.addEventListener('devices', ({ detail: { member, mic, camera } }) => stage.setDevices(member, { mic, camera }), owned);
+  call.addEventListener('devices', ({ detail: { member, ...devices } }) => stage.setDevices(member, devices), owned);
   call.addEventListener('path', ({ detail: { path, lossPercent } }) => store.set({ path, lossPercent }), owned);
   call.addEventListener('chat', ({ detail }) => chat.add(detail), owned);
   call.addEventListener('sent', ({ detail }) => chat.sent(detail.id), owned);
@@ -245,7 +247,8 @@ function follow(call, { store, chat, media, entry, signal }) {
       error && enter(store, endState(error, entry, call.capacity > 0), { failure: error, tried: entry.key !== '' }),
     owned,
   );
-  media.addEventListener('track', ({ detail: { kind, track } }) => call.setTrack(kind, track), owned);
+  screen.addEventListener('track', ({ detail: { kind, track } }) => call.setTrack(kind, track), owned);
+  screen.addEventListener('change', tellDevices, owned);
   media.addEventListener('gone', ({ detail: { label } }) => toast(t('media.gone', { device: label })), owned);
   media.addEventListener('change', tellDevices, owned);
   tellDevices();

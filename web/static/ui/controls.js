@@ -4,29 +4,38 @@ import { byId } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { say } from './live.js';
 import { toggle } from './preview.js';
+import { canShare } from './screen.js';
 
 /**
  * @import { Media } from './media.js'
+ * @import { Screen } from './screen.js'
  */
 
 /**
- * startControls wires the buttons and m v c l ?, until the signal aborts.
+ * startControls wires the buttons and m v s c l ?, until the signal aborts.
  *
- * @param {{media: Media, leave: () => void, toggleChat: () => void, signal: AbortSignal}} options
+ * @param {{media: Media, screen: Screen, leave: () => void, toggleChat: () => void, signal: AbortSignal}} options
  */
-export function startControls({ media, leave, toggleChat, signal }) {
+export function startControls({ media, screen, leave, toggleChat, signal }) {
   const mic = byId('mic', HTMLButtonElement);
   const camera = byId('camera', HTMLButtonElement);
+  const share = byId('screen', HTMLButtonElement);
   const keys = byId('keys', HTMLDialogElement);
   const self = byId('self', HTMLElement);
   const selfVideo = byId('self-video', HTMLVideoElement);
-  selfVideo.srcObject = media.stream;
+  share.hidden = byId('screen-key', HTMLElement).hidden = !canShare;
 
   const render = () => {
     const { on } = media;
     toggle(mic, on.mic, t(on.mic ? 'control.mute' : 'control.unmute'));
     toggle(camera, on.camera, t(on.camera ? 'control.camera.off' : 'control.camera.on'));
-    self.classList.toggle('no-picture', !on.camera);
+    const shown = screen.stream ?? media.stream;
+    if (selfVideo.srcObject !== shown) selfVideo.srcObject = shown;
+    selfVideo.classList.toggle('mirror', !screen.on);
+    share.setAttribute('aria-pressed', String(screen.on));
+    share.setAttribute('aria-label', t(screen.on ? 'control.screen.stop' : 'control.screen'));
+    share.title = t(screen.on ? 'control.screen.stop' : 'control.screen');
+    self.classList.toggle('no-picture', !on.camera && !screen.on);
     byId('self-muted', HTMLElement).hidden = on.mic;
   };
 
@@ -42,16 +51,29 @@ export function startControls({ media, leave, toggleChat, signal }) {
     say(t(media.on.camera ? 'say.camera.on' : 'say.camera.off'));
   };
 
+  const toggleScreen = async () => {
+    if (screen.on) screen.stop();
+    else await screen.start();
+  };
+  let shared = false;
+  const tellScreen = () => {
+    if (screen.on !== shared) say(t(screen.on ? 'say.screen.on' : 'say.screen.off'));
+    shared = screen.on;
+    render();
+  };
+
   /** @type {Record<string, () => void>} */
   const actions = {
     m: () => void toggleMic(),
     v: () => void toggleCamera(),
+    ...(canShare && { s: () => void toggleScreen() }),
     c: toggleChat,
     l: leave,
     '?': () => keys.showModal(),
   };
   mic.addEventListener('click', () => void toggleMic(), { signal });
   camera.addEventListener('click', () => void toggleCamera(), { signal });
+  share.addEventListener('click', () => void toggleScreen(), { signal });
   byId('leave', HTMLButtonElement).addEventListener('click', leave, { signal });
   byId('help', HTMLButtonElement).addEventListener('click', () => keys.showModal(), { signal });
   document.addEventListener(
@@ -67,6 +89,7 @@ export function startControls({ media, leave, toggleChat, signal }) {
     { signal },
   );
   media.addEventListener('change', render, { signal });
+  screen.addEventListener('change', tellScreen, { signal });
   onLanguage(render, signal);
   render();
   signal.addEventListener('abort', () => {

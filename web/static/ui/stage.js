@@ -49,16 +49,19 @@ export class Stage {
     const tile = { member, stream, box, video, devices: null, render: () => {} };
     tile.render = () => {
       const name = tile.member.name || t('call.someone.short');
-      const picture = tile.devices?.camera !== false && stream.getVideoTracks().some((track) => !track.muted);
+      const shared = tile.devices?.screen === true;
+      const picture = (shared || tile.devices?.camera !== false) && stream.getVideoTracks().some((track) => !track.muted);
       box.classList.toggle('no-picture', !picture);
+      box.classList.toggle('screen', shared);
       video.setAttribute('aria-label', name);
       setText(initial, [...name][0]?.toLocaleUpperCase() ?? '');
       const host = tile.member.host ? t('remote.host') : '';
       const muted = tile.devices?.mic === false ? t('remote.muted', { name }) : '';
-      const off = tile.devices?.camera === false ? t('remote.camera.off') : '';
+      const off = tile.devices?.camera === false && !shared ? t('remote.camera.off') : '';
+      const screen = shared ? t('remote.screen', { name }) : '';
       facts.replaceChildren(
         h('span', { class: 'fact who' }, name),
-        ...[host, muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
+        ...[host, screen, muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
       );
     };
     this.#tiles.set(stream, tile);
