@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -296,5 +297,31 @@ func TestATokenOverItsLimitIsRefusedWithoutBeingRepeated(t *testing.T) {
 	frame, _ = json.Marshal(map[string]string{"type": "join", "room": "tea", "token": token[:MaxTokenBytes]})
 	if in, err := Decode(frame); err != nil || in.Token != token[:MaxTokenBytes] {
 		t.Errorf("got %d bytes, %v", len(in.Token), err)
+	}
+}
+
+func TestAMistakeOfOursEndsOneSocketAndNotTheServer(t *testing.T) {
+	var logged loggedText
+	_, url := start(t, graceful(), Options{
+		Log: slog.New(slog.NewTextHandler(&logged, nil)),
+		Authorize: func(_ context.Context, req JoinRequest) (Grant, error) {
+			if req.Name == "Cy" {
+				panic("we did not think of Cy")
+			}
+			return Grant{}, nil
+		},
+	})
+	ann, _ := seated(t, url, "tea", "Ann")
+	cy := dial(t, url)
+	cy.send(`{"type":"join","room":"tea","name":"Cy"}`)
+	if out := cy.expect(TypeError); out.Code != CodeInternal {
+		t.Errorf("got %+v", out)
+	}
+	cy.expectClosed(websocket.CloseInternalServerErr)
+	ann.quiet()
+	bo, _ := seated(t, url, "tea", "Bo")
+	ann.expectEvent(EventJoined, bo.id)
+	if got := logged.String(); !strings.Contains(got, "we did not think of Cy") || !strings.Contains(got, "authorize_test.go") {
+		t.Errorf("logged:\n%s", got)
 	}
 }

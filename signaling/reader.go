@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -52,6 +53,7 @@ func (r *reader) log() *slog.Logger {
 // run serves the socket until its member is seated, which takes most of the stack that it ever
 // needs. A member that waits shall not hold that, so another goroutine goes on.
 func (r *reader) run() {
+	defer r.survive()
 	r.code = websocket.CloseNormalClosure
 	ws := r.conn.ws
 	ws.SetReadLimit(MaxMessageBytes)
@@ -79,6 +81,7 @@ func (r *reader) run() {
 
 // stay serves the socket of a member until it ends.
 func (r *reader) stay() {
+	defer r.survive()
 	for {
 		r.conn.heard()
 		if reason, done := r.next(); done {
@@ -86,6 +89,16 @@ func (r *reader) stay() {
 			return
 		}
 	}
+}
+
+// survive keeps a mistake of ours, which one socket has met, from ending the whole process.
+func (r *reader) survive() {
+	mistake := recover()
+	if mistake == nil {
+		return
+	}
+	r.log().Error("panic", "error", mistake, "stack", string(debug.Stack()))
+	r.over(r.fail(refusal{CodeInternal, "The server has made a mistake. Try again.", ActionRejoin, websocket.CloseInternalServerErr, 0}))
 }
 
 // over is the end of the socket. If the member leaves, it gives the seat back before
