@@ -34,13 +34,13 @@ const facts = (page) => page.$$eval(".tile .fact", (all) => all.map(({ textConte
 test("a screen takes the place of the camera and gives it back, without negotiating", async () => {
   const [ann, bo] = await call(chromium.browser, duet.url, { room: "screen" });
   await flows(bo);
-  const before = await sends(ann);
+  const first = await sends(ann);
   await ann.click("#screen");
   await until("Bo is told", async () => (await facts(bo)).includes("Ann shares a screen"));
   assert.equal(await ann.$eval("#screen", (button) => button.getAttribute("aria-pressed")), "true");
   const during = await sends(ann);
-  assert.notDeepEqual(during.tracks, before.tracks);
-  assert.equal(during.negotiations, before.negotiations);
+  assert.notDeepEqual(during.tracks, first.tracks);
+  assert.equal(during.negotiations, first.negotiations);
   await flows(bo);
   await bo.screenshot({ path: join(artifacts, "screen.png") });
 
@@ -52,7 +52,7 @@ test("a screen takes the place of the camera and gives it back, without negotiat
   await ann.click("#camera");
   await ann.keyboard.press("s");
   await until("Bo sees the camera again", async () => !(await facts(bo)).includes("Ann shares a screen"));
-  assert.deepEqual(await sends(ann), before);
+  assert.deepEqual(await sends(ann), first);
   await flows(bo);
 
   // The browser's own button ends it, too.
@@ -78,14 +78,14 @@ test("a screen takes the place of the camera and gives it back, without negotiat
 test("who chooses no screen keeps the camera", async () => {
   const [ann, bo] = await call(chromium.browser, duet.url, { room: "no screen" });
   await flows(bo);
-  const before = await sends(ann);
+  const first = await sends(ann);
   await ann.evaluate(() => {
     navigator.mediaDevices.getDisplayMedia = () => Promise.reject(new DOMException("no", "NotAllowedError"));
   });
   await ann.keyboard.press("s");
   await ann.keyboard.press("m");
   await until("the key after it worked", () => ann.$eval("#mic", (button) => button.getAttribute("aria-pressed") === "true"));
-  assert.deepEqual(await sends(ann), before);
+  assert.deepEqual(await sends(ann), first);
   assert.equal(await ann.$eval("#screen", (button) => button.getAttribute("aria-pressed")), "false");
   assert.deepEqual(await facts(bo).then((all) => all.includes("Ann shares a screen")), false);
 });
