@@ -159,6 +159,11 @@ func (s *Session) Signal(ctx context.Context, to string, description any, candid
 		return fmt.Errorf("a signal of %d bytes is longer than %d", len(frame), signaling.MaxMessageBytes)
 	}
 	for {
+		select {
+		case <-s.done:
+			return s.err
+		default:
+		}
 		if s.out.signal(frame) {
 			return nil
 		}

@@ -205,7 +205,7 @@ func TestTwoMembersMeetAndSignal(t *testing.T) {
 	if err := ended(t, bo); !errors.Is(err, ErrLeft) {
 		t.Errorf("Bo's session ended with %v", err)
 	}
-	if err := bo.Signal(t.Context(), ann.Self().ID, offer{}); err != nil && !errors.Is(err, ErrLeft) {
+	if err := bo.Signal(t.Context(), ann.Self().ID, offer{}); !errors.Is(err, ErrLeft) {
 		t.Errorf("who has left signals: %v", err)
 	}
 	if err := bo.Lock(true); !errors.Is(err, ErrAway) {
