@@ -13,6 +13,9 @@ fi
 
 ip link set lo up
 ip link add lan type veth peer name router
+# An IPv6 address that comes by itself, seconds later, is a changed network to browsers: they drop what they load.
+ip link set lan addrgenmode none
+ip link set router addrgenmode none
 ip address add 192.168.77.10/24 dev lan
 ip link set lan up
 ip link set router up

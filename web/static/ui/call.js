@@ -5,7 +5,7 @@
 //   body[data-state]  home | permission | joining | knocking | waiting | connecting | connected |
 //                     reconnecting | left | full | key | locked | refused | ended | error
 //   home:  #name, #room, #start (new call), #new-key (its key), #join
-//   call:  #leave, #mic, #camera, #screen, #chat-toggle, #chat-input, #chat-send,
+//   call:  #leave, #mic, #camera, #screen, #full, #little, #chat-toggle, #chat-input, #chat-send,
 //          #chat-log (children .msg with .text; your own have .you),
 //          #remote-video (of the first of the others), #self-video, #status (text),
 //          #path[data-path="direct|relayed"][data-protocol="udp|tcp|tls"],

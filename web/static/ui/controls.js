@@ -5,6 +5,7 @@ import { onLanguage, t } from './i18n.js';
 import { say } from './live.js';
 import { toggle } from './preview.js';
 import { canShare } from './screen.js';
+import { startWindow } from './window.js';
 
 /**
  * @import { Media } from './media.js'
@@ -12,7 +13,7 @@ import { canShare } from './screen.js';
  */
 
 /**
- * startControls wires the buttons and m v s c l ?, until the signal aborts.
+ * startControls wires the buttons and m v s c f p l ?, until the signal aborts.
  *
  * @param {{media: Media, screen: Screen, leave: () => void, toggleChat: () => void, signal: AbortSignal}} options
  */
@@ -68,6 +69,7 @@ export function startControls({ media, screen, leave, toggleChat, signal }) {
     v: () => void toggleCamera(),
     ...(canShare && { s: () => void toggleScreen() }),
     c: toggleChat,
+    ...startWindow(signal),
     l: leave,
     '?': () => keys.showModal(),
   };
