@@ -102,9 +102,9 @@ func (s *Server) enter(from netip.Addr) (leave func(), refused *shed) {
 	}, nil
 }
 
-// addressOf is where a request comes from, as cmd/duet has found out behind its trusted
+// AddressOf is where a request comes from, as cmd/duet has found out behind its trusted
 // proxies. What has no address shares one.
-func addressOf(r *http.Request) netip.Addr {
+func AddressOf(r *http.Request) netip.Addr {
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return from.Addr().Unmap()
 }

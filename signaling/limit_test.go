@@ -424,7 +424,7 @@ func TestOfAHundredThousandGuessedKeysNoneOpensAnything(t *testing.T) {
 			ann.send(`{"type":"ping"}`)
 			ann.expect(TypePong)
 			id := s.registry.all()[0].id
-			c := &conn{from: addressOf(&http.Request{RemoteAddr: "192.0.2.1:1"})}
+			c := &conn{from: AddressOf(&http.Request{RemoteAddr: "192.0.2.1:1"})}
 			began := time.Now()
 			forged := random(200)
 			for n := range guesses {

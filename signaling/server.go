@@ -185,7 +185,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Offer the WebSocket subprotocol "+Protocol+".", http.StatusBadRequest)
 		return
 	}
-	from := addressOf(r)
+	from := AddressOf(r)
 	leave, refused := s.enter(from)
 	if refused != nil {
 		refused.answer(w)

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -16,22 +16,6 @@ import (
 
 // adminTimeout is how long the rooms of a cluster may take to be read.
 const adminTimeout = 5 * time.Second
-
-// openAdmin binds [admin] listen, if there is a token that opens it. That the port which
-// nobody chose is taken is no reason not to make calls.
-func (s *server) openAdmin() error {
-	cfg := s.cfg.Admin
-	if !cfg.On() {
-		return nil
-	}
-	var err error
-	s.admin, err = listen("tcp", cfg.Listen, "[admin] listen")
-	if err != nil && cfg.Listen == config.Default().Admin.Listen {
-		s.log.Warn("the admin API is off", "error", err)
-		return nil
-	}
-	return err
-}
 
 // adminHandler serves those who run the service.
 func (s *server) adminHandler() http.Handler {
@@ -46,11 +30,7 @@ func (s *server) adminHandler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, http.StatusNotFound, "not_found", "The admin API has no such path or method: see /v1/openapi.json.")
 	})
-	handler := s.withToken(mux)
-	if at, ok := s.admin.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
-		return forLiteralHosts(handler)
-	}
-	return handler
+	return forMachine(s.admin, s.withToken(mux))
 }
 
 // adminRoutes answer with what they return; openapi.json describes them. A nil answer is none.
@@ -85,11 +65,9 @@ func (s *server) adminRoutes() map[string]func(*http.Request) (any, error) {
 // withToken lets in who brings [admin] token.
 func (s *server) withToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		token := s.config().Admin.Token.Reveal()
-		if !ok || token == "" || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="duet"`)
-			writeError(w, http.StatusUnauthorized, "unauthenticated", "Send the header Authorization: Bearer, with [admin] token.")
+		given, ok := bearer(r)
+		if !ok || !opens(given, s.config().Admin.Token) {
+			refuseBearer(w, "[admin] token")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -109,6 +87,24 @@ func answerAdmin(w http.ResponseWriter, handle func(*http.Request) (any, error),
 	default:
 		writeJSON(w, http.StatusOK, answer)
 	}
+}
+
+// bearer is what a request brings to prove whose it is (RFC 6750 section 2.1).
+func bearer(r *http.Request) (given string, ok bool) {
+	return strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+}
+
+// opens reports whether somebody has brought a secret. How long that takes tells nothing about it, and no
+// secret is opened by nothing.
+func opens(given string, secret config.Secret) bool {
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(secret.Reveal()))
+	return secret != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// refuseBearer answers who has not brought what it takes.
+func refuseBearer(w http.ResponseWriter, what string) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="duet"`)
+	writeError(w, http.StatusUnauthorized, "unauthenticated", "Send the header Authorization: Bearer, with "+what+".")
 }
 
 // writeError answers a program that asked for what it does not get.

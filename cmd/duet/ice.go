@@ -2,13 +2,10 @@ package main
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"maps"
 	"math"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,15 +108,15 @@ func (s *server) appOf(w http.ResponseWriter, r *http.Request) (app string, ok b
 		writeError(w, http.StatusForbidden, "closed", "Nobody may ask here: the operator writes keys into [api] keys.")
 		return "", false
 	}
-	from, now := clientOf(r), time.Now()
+	from, now := signaling.AddressOf(r), time.Now()
 	if wait := s.ice.failures.Wait(from, now); wait > 0 {
 		s.ice.limited.Add(1)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		writeError(w, http.StatusTooManyRequests, "rate_limited", "Too many wrong keys came from your network.")
 		return "", false
 	}
-	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !bearer {
+	given, ok := bearer(r)
+	if !ok {
 		given = r.Form.Get("key") // as the draft has it
 	}
 	if app, ok = whose(keys, given); ok {
@@ -127,17 +124,14 @@ func (s *server) appOf(w http.ResponseWriter, r *http.Request) (app string, ok b
 	}
 	s.ice.failures.Take(from, now)
 	s.ice.wrong.Add(1)
-	w.Header().Set("WWW-Authenticate", `Bearer realm="duet"`)
-	writeError(w, http.StatusUnauthorized, "unauthenticated", "Send the header Authorization: Bearer, with a key of [api] keys.")
+	refuseBearer(w, "a key of [api] keys")
 	return "", false
 }
 
-// whose returns the name of the key. How long that takes tells nothing about any of them.
+// whose returns the name of the key. All are looked at, so the time tells nothing about any of them.
 func whose(keys map[string]config.Secret, given string) (name string, ok bool) {
-	digest := sha256.Sum256([]byte(given))
 	for _, candidate := range slices.Sorted(maps.Keys(keys)) {
-		key := sha256.Sum256([]byte(keys[candidate].Reveal()))
-		if subtle.ConstantTimeCompare(digest[:], key[:]) == 1 {
+		if opens(given, keys[candidate]) {
 			name, ok = candidate, true
 		}
 	}
@@ -166,10 +160,4 @@ func iceParameters(r *http.Request, app string) (user string, ttl time.Duration,
 		ttl = max(time.Duration(seconds)*time.Second, minCredentialTTL)
 	}
 	return user, ttl, ""
-}
-
-// clientOf is where a request comes from, behind trusted proxies.
-func clientOf(r *http.Request) netip.Addr {
-	at, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return at.Addr().Unmap()
 }

@@ -2,18 +2,14 @@ package main
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/duetcall/duet/config"
 	"github.com/duetcall/duet/relay"
 	"github.com/duetcall/duet/signaling"
 	"github.com/duetcall/duet/signaling/cluster"
@@ -235,40 +231,5 @@ func (s *server) metricsHandler() http.Handler {
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
-	if at, ok := s.metrics.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
-		return forLiteralHosts(mux)
-	}
-	return mux
-}
-
-// forLiteralHosts refuses requests for a name: a web page whose name suddenly means this
-// machine (DNS rebinding) could read them otherwise.
-func forLiteralHosts(handler http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = strings.Trim(r.Host, "[]")
-		}
-		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
-			http.Error(w, "Ask for this by an IP address, or as localhost.", http.StatusForbidden)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	})
-}
-
-// openMetrics binds [metrics] listen, if there is one. That the port which nobody chose
-// is taken is no reason not to make calls.
-func (s *server) openMetrics() error {
-	cfg := s.cfg.Metrics
-	if cfg.Listen == "" {
-		return nil
-	}
-	var err error
-	s.metrics, err = listen("tcp", cfg.Listen, "[metrics] listen")
-	if err != nil && cfg == config.Default().Metrics {
-		s.log.Warn("there are no metrics", "error", err)
-		return nil
-	}
-	return err
+	return forMachine(s.metrics, mux)
 }

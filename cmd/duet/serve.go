@@ -127,10 +127,7 @@ func newServer(cfg config.Config, log *slog.Logger) (*server, error) {
 			return nil, errors.Join(err, s.close())
 		}
 	}
-	if err := s.openMetrics(); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	if err := s.openAdmin(); err != nil {
+	if err := s.openAside(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if err := s.openCluster(context.Background()); err != nil {
