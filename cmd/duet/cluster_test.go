@@ -70,7 +70,10 @@ func startNodes(t *testing.T, count int) []*server {
 		nodes = append(nodes, s)
 	}
 	for _, s := range nodes {
-		within(t, patience, "the nodes know each other", func() bool { return len(s.cluster.Others()) == count-1 })
+		within(t, patience, "the nodes know each other, and the rooms", func() bool {
+			_, err := s.cluster.Rooms(t.Context())
+			return err == nil && len(s.cluster.Others()) == count-1
+		})
 	}
 	return nodes
 }
