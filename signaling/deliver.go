@@ -125,7 +125,7 @@ func (v *view) hand(node, to string, out *Outbound) (here, ok bool, told <-chan 
 	case !m.told:
 		return false, false, m.ready
 	}
-	return true, m.pass(out), nil
+	return true, m.send(out), nil
 }
 
 // call asks another node.

@@ -6,7 +6,7 @@
 //
 // A request for /v1/ws arrives in Server.ServeHTTP (server.go), which checks its
 // origin (access.go) and what its address may do (limit.go), and upgrades it. The request ends there; from
-// then on a goroutine of its own is the socket's reader (reader.go): it decodes each frame (message.go; signal.go
+// then on a goroutine of its own is the socket's reader (reader.go): it decodes each frame (decode.go; signal.go
 // what nearly all of them are), acts on it and hands what others must hear to their session
 // (session.go), which numbers it, keeps it for a resume (replay.go) and gives it
 // to its socket (conn.go). What the kernel takes at once is written there and then (now.go). Everything else goes into the

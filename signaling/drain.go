@@ -71,7 +71,7 @@ func (s *Server) comebackSpread() time.Duration {
 // goAway closes a socket and tells its client when to come back, within spread.
 func goAway(c *conn, spread time.Duration) {
 	in := soonestReturn + rand.N(spread)
-	c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}), 0)
+	c.enqueue(encode(&Outbound{Type: TypeGoaway, Reason: ReasonDrain, ReconnectInMS: in.Milliseconds()}), 0)
 	c.close(websocket.CloseServiceRestart, "the server is restarting")
 }
 

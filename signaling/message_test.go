@@ -54,7 +54,7 @@ func TestTheDocumentedExamplesAreWhatTheCodecSpeaks(t *testing.T) {
 			}
 			var want, got any
 			_ = json.Unmarshal(example, &want)
-			_ = json.Unmarshal(encode(out), &got)
+			_ = json.Unmarshal(encode(&out), &got)
 			a, _ := json.Marshal(want)
 			b, _ := json.Marshal(got)
 			if !bytes.Equal(a, b) {
@@ -214,7 +214,7 @@ func FuzzDecode(f *testing.F) {
 		case TypeSignal:
 			quick, fast := decodeSignal(frame)
 			alike(t, string(frame), quick, fast)
-			out := encode(Outbound{Type: TypeSignal, From: "m", Description: in.Description, Candidates: in.Candidates})
+			out := encode(&Outbound{Type: TypeSignal, From: "m", Description: in.Description, Candidates: in.Candidates})
 			var back Outbound
 			if err := json.Unmarshal(out, &back); err != nil {
 				t.Errorf("what is passed on is not JSON: %v", err)

@@ -217,7 +217,7 @@ func (r *reader) handle(in *Inbound) (reason Reason, done bool) {
 			r.tell(refused.code, refused.message)
 		}
 	case TypePing:
-		r.conn.enqueue(encode(Outbound{Type: TypePong, Heard: &r.session.heard}), 0)
+		r.conn.enqueue(encode(&Outbound{Type: TypePong, Heard: &r.session.heard}), 0)
 	case TypeLeave:
 		r.session.returns = in.Return
 		return ReasonLeft, true
@@ -228,7 +228,7 @@ func (r *reader) handle(in *Inbound) (reason Reason, done bool) {
 // renew sends new ICE servers.
 func (r *reader) renew() {
 	ice := r.server.ice(r.session)
-	r.session.send(Outbound{Type: TypeICE, ICE: &ice})
+	r.session.send(&Outbound{Type: TypeICE, ICE: &ice})
 }
 
 // signal passes a signal on, unread, to a member of the same room.
@@ -260,13 +260,13 @@ func (r *reader) part(reason Reason) {
 // tell sends an error that leaves the socket open.
 func (r *reader) tell(code Code, message string) {
 	r.server.stats.refused[code].Add(1)
-	r.session.send(Outbound{Type: TypeError, Code: code, Message: message, Action: ActionRetry})
+	r.session.send(&Outbound{Type: TypeError, Code: code, Message: message, Action: ActionRetry})
 }
 
 // fail sends an error, after which run closes the socket.
 func (r *reader) fail(why refusal) Reason {
 	r.server.stats.refused[why.code].Add(1)
-	out := Outbound{Type: TypeError, Code: why.code, Message: why.message, Action: why.action, RetryAfterMS: why.retryMS}
+	out := &Outbound{Type: TypeError, Code: why.code, Message: why.message, Action: why.action, RetryAfterMS: why.retryMS}
 	if r.session != nil && r.session.holds(r.conn) {
 		r.session.send(out)
 	} else {

@@ -90,7 +90,7 @@ func (m *session) renew(ice *ICE) {
 	defer m.view.mu.Unlock()
 	switch {
 	case m.told:
-		m.send(Outbound{Type: TypeICE, ICE: ice})
+		m.send(&Outbound{Type: TypeICE, ICE: ice})
 	case m.welcome != nil:
 		m.welcome = ice
 	}

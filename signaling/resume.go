@@ -166,7 +166,7 @@ func (s *Server) connect(m *session, rest *handover, in Inbound, c *conn, ice *I
 		heard = nil // nobody knows
 	}
 	restored := anew && s.cluster == nil
-	c.prime(encode(Outbound{
+	c.prime(encode(&Outbound{
 		Type: TypeResumed, Heard: heard, Seq: m.replay.last - uint64(len(missed)), Lost: &lost, Restored: restored,
 		Self: self(*seat), Session: s.issue(m, v.room),
 		Room: v.room.info(), Members: v.room.members(*seat), ICE: ice, Limits: limits(),
@@ -205,7 +205,7 @@ func (s *Server) resync(m *session) {
 			first = m.id
 		}
 		_ = s.deliver(m, o.ID, &Outbound{Type: TypeResync, With: m.id, Offerer: first}) // who cannot be reached is told when it resumes
-		m.send(Outbound{Type: TypeResync, With: o.ID, Offerer: first})
+		m.send(&Outbound{Type: TypeResync, With: o.ID, Offerer: first})
 	}
 }
 

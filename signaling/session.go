@@ -64,18 +64,14 @@ func random(bytes int) string {
 
 // send stamps out with the session's next seq, queues it, and keeps it until the client
 // has it. It never blocks, and reports false if the session is over.
-func (m *session) send(out Outbound) bool { return m.pass(&out) }
-
-// pass is send for what nobody else needs. Signals come this way with little on the stack, so that
-// those who send them hold a small one.
-func (m *session) pass(out *Outbound) bool {
+func (m *session) send(out *Outbound) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.gone {
 		return false
 	}
 	out.Seq = m.replay.last + 1
-	frame := render(out)
+	frame := encode(out)
 	if out.Type == TypeJoined {
 		m.replay.last++ // nobody resumes without it: the key is in it
 	} else {
@@ -116,7 +112,7 @@ func (m *session) wait() {
 		return
 	}
 	m.waits = true
-	m.conn.enqueue(encode(Outbound{Type: TypeKnocking}), 0)
+	m.conn.enqueue(encode(&Outbound{Type: TypeKnocking}), 0)
 }
 
 // waiting reports whether the session has no seat yet: it knocks.
@@ -158,18 +154,18 @@ func (m *session) end(reason Reason) {
 	}
 	switch reason {
 	case ReasonKicked:
-		c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: reason}), 0)
+		c.enqueue(encode(&Outbound{Type: TypeGoaway, Reason: reason}), 0)
 		c.close(closeKicked, "somebody in the room ended your visit")
 	case ReasonEnded:
-		c.enqueue(encode(Outbound{Type: TypeGoaway, Reason: reason}), 0)
+		c.enqueue(encode(&Outbound{Type: TypeGoaway, Reason: reason}), 0)
 		c.close(closeRoomGone, "the room has been closed")
 	case ReasonRefused:
-		c.enqueue(encode(Outbound{Type: TypeError, Code: CodeForbidden, Message: "The people inside did not let you in.", Action: ActionStop}), 0)
+		c.enqueue(encode(&Outbound{Type: TypeError, Code: CodeForbidden, Message: "The people inside did not let you in.", Action: ActionStop}), 0)
 		c.close(closeForbidden, string(CodeForbidden))
 	case ReasonDrain:
 		c.close(websocket.CloseServiceRestart, "the server is restarting")
 	case ReasonLost: // the others believed so: this node was cut off from them
-		c.enqueue(encode(Outbound{Type: TypeError, Code: CodeSessionExpired, Message: expired().message, Action: ActionRejoin}), 0)
+		c.enqueue(encode(&Outbound{Type: TypeError, Code: CodeSessionExpired, Message: expired().message, Action: ActionRejoin}), 0)
 		c.close(closeExpired, string(CodeSessionExpired))
 	default: // its seat is another's now
 		c.close(closeReplaced, "another socket has taken this seat")
@@ -190,13 +186,11 @@ func (s *Server) issue(m *session, room Room) *SessionInfo {
 }
 
 // encode writes a message as one frame.
-func encode(out Outbound) []byte { return render(&out) }
-
-func render(out *Outbound) []byte {
+func encode(out *Outbound) []byte {
 	if out.Type == TypeSignal {
 		return appendSignal(make([]byte, 0, len(out.Description)+len(out.Candidates)+128), out)
 	}
-	frame, err := json.Marshal(*out)
+	frame, err := json.Marshal(*out) // a copy: signals stay on the stack
 	if err != nil {
 		// Only a RawMessage can make Marshal fail, and Decode has checked those.
 		panic("signaling: encoding " + string(out.Type) + ": " + err.Error())

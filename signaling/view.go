@@ -52,7 +52,7 @@ func (s *Server) follow(m *session, before, now Room) bool {
 		s.tell(m, before, now, *seat)
 	case m.welcome != nil: // else a resume, which attach tells
 		m.told = true
-		m.send(Outbound{
+		m.send(&Outbound{
 			Type: TypeJoined, Self: self(*seat), Session: s.issue(m, now),
 			Room: now.info(), Members: now.members(*seat), ICE: m.welcome, Limits: limits(),
 		})
@@ -64,10 +64,10 @@ func (s *Server) follow(m *session, before, now Room) bool {
 // tell sends m what has changed for it between two states of its room.
 func (s *Server) tell(m *session, before, now Room, seat Seat) {
 	for _, out := range changes(before, now, seat) {
-		m.send(out)
+		m.send(&out)
 	}
 	if was := before.Seat(m.id); before.Locked != now.Locked || was != nil && was.Host != seat.Host {
-		m.send(Outbound{Type: TypeRoom, Self: self(seat), Room: now.info(), Session: s.issue(m, now)})
+		m.send(&Outbound{Type: TypeRoom, Self: self(seat), Room: now.info(), Session: s.issue(m, now)})
 	}
 }
 
