@@ -1,26 +1,13 @@
 /** A call, as two people make it. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
-import { artifacts, call, chat, closePages, data, enter, errorsOf, flows, media, open, say, startChromium, startDuet, state, until, viaRelay } from "./lab.js";
+import { artifacts, call, chat, data, enter, errorsOf, flows, media, open, say, setStage, startChromium, state, until, viaRelay } from "./lab.js";
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet({ DUET_TURN_TCP: "false" }); // else a busy browser may choose it; transports.test.js is about that
-  chromium = await startChromium();
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage({ DUET_TURN_TCP: "false" }); // else a busy browser may choose it; transports.test.js is about that
 
 test("two people see and hear each other through our relay alone, and chat", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "relayed", policy: "relay" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "relayed", policy: "relay" });
   for (const page of [ann, bo]) {
     const got = await flows(page);
     assert.equal(got.local, "relay");
@@ -41,7 +28,7 @@ test("two people see and hear each other through our relay alone, and chat", asy
 });
 
 test("two people who can reach each other are connected directly", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "direct" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "direct" });
   for (const page of [ann, bo]) {
     const got = await flows(page);
     assert.notEqual(got.local, "relay");
@@ -51,8 +38,8 @@ test("two people who can reach each other are connected directly", async () => {
 });
 
 test("a third person is told that the room is full, and gets the seat once one leaves", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "three" });
-  const cy = await enter(chromium.browser, duet.url, { room: "three", name: "Cy" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "three" });
+  const cy = await enter(stage.chromium.browser, stage.duet.url, { room: "three", name: "Cy" });
   await state(cy, "full");
   assert.match(await cy.$eval("#status", (status) => status.textContent), /full/i);
   await cy.screenshot({ path: join(artifacts, "full.png") });
@@ -60,15 +47,15 @@ test("a third person is told that the room is full, and gets the seat once one l
   await bo.click("#leave");
   await state(bo, "home");
   await state(ann, "left", "waiting");
-  const di = await enter(chromium.browser, duet.url, { room: "three", name: "Di" });
+  const di = await enter(stage.chromium.browser, stage.duet.url, { room: "three", name: "Di" });
   await state(di, "connected");
   await state(ann, "connected");
   await flows(ann);
 });
 
 test("two rooms at once do not hear each other", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "tea" });
-  const [cy, di] = await call(chromium.browser, duet.url, { room: "coffee" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "tea" });
+  const [cy, di] = await call(stage.chromium.browser, stage.duet.url, { room: "coffee" });
   await say(ann, "tea is ready");
   await say(cy, "coffee is ready");
   await until("Bo reads Ann", async () => (await chat(bo)).length > 0);
@@ -82,7 +69,7 @@ test("two rooms at once do not hear each other", async () => {
 });
 
 test("muting and switching the camera off neither negotiates, nor asks, nor opens a socket again", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "mute" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "mute" });
   await flows(bo);
   const counted = () => ann.evaluate(() => [seen.negotiations, seen.media, seen.sockets, seen.connections.length]);
   const first = await counted();
@@ -98,7 +85,7 @@ test("muting and switching the camera off neither negotiates, nor asks, nor open
 });
 
 test("leaving stops every track, closes the connection and shows home", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "leave" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "leave" });
   await bo.click("#leave");
   await state(bo, "home");
   await until("the call's connection is closed", () => bo.evaluate(() => seen.connections.every((c) => c.connectionState === "closed")));
@@ -107,9 +94,9 @@ test("leaving stops every track, closes the connection and shows home", async ()
 });
 
 test("people with the same name are two people", async () => {
-  const ann = await enter(chromium.browser, duet.url, { room: "names", name: "Ann" });
+  const ann = await enter(stage.chromium.browser, stage.duet.url, { room: "names", name: "Ann" });
   await state(ann, "waiting");
-  const other = await enter(chromium.browser, duet.url, { room: "names", name: "Ann" });
+  const other = await enter(stage.chromium.browser, stage.duet.url, { room: "names", name: "Ann" });
   await state(ann, "connected");
   await state(other, "connected");
   await flows(ann);
@@ -117,17 +104,17 @@ test("people with the same name are two people", async () => {
 });
 
 test("a new call has a link that nobody guesses and that another person can open", async () => {
-  const ann = await open(chromium.browser, duet.url);
+  const ann = await open(stage.chromium.browser, stage.duet.url);
   await state(ann, "home");
   await ann.waitForSelector("#start:not([disabled])", { visible: true });
   await ann.click("#start");
   await state(ann, "waiting");
   const link = await ann.$eval("#invite-link", (field) => /** @type {HTMLInputElement} */ (field).value);
-  assert.ok(link.startsWith(`${duet.url}/#`), link);
+  assert.ok(link.startsWith(`${stage.duet.url}/#`), link);
   assert.ok((link.split("#")[1] ?? "").length >= 20, link);
   await until("the QR code of the link is drawn", () => ann.$eval("#invite-qr:not([hidden])", (image) => /** @type {HTMLImageElement} */ (image).naturalWidth > 0 && image.clientWidth >= 100).catch(() => false));
   await ann.screenshot({ path: join(artifacts, "waiting.png") });
-  const bo = await open(chromium.browser, link);
+  const bo = await open(stage.chromium.browser, link);
   await bo.waitForSelector("#join:not([disabled])", { visible: true });
   await bo.click("#join");
   await state(bo, "connected");
@@ -135,7 +122,7 @@ test("a new call has a link that nobody guesses and that another person can open
 });
 
 test("who refuses the camera is told what to do, and can still join and be joined", async () => {
-  const page = await open(chromium.browser, `${duet.url}/#refused`, { camera: "denied" });
+  const page = await open(stage.chromium.browser, `${stage.duet.url}/#refused`, { camera: "denied" });
   await state(page, "home");
   await page.click("#join");
   await page.waitForSelector("#media-notice", { visible: true });
@@ -143,7 +130,7 @@ test("who refuses the camera is told what to do, and can still join and be joine
   await page.screenshot({ path: join(artifacts, "refused.png") });
   await page.click("#media-skip");
   await state(page, "waiting");
-  const ann = await enter(chromium.browser, duet.url, { room: "refused", name: "Ann" });
+  const ann = await enter(stage.chromium.browser, stage.duet.url, { room: "refused", name: "Ann" });
   await state(ann, "connected");
   await until("who has no camera sees the other one", async () => (await media(page)).frames > 5);
 });
@@ -151,7 +138,7 @@ test("who refuses the camera is told what to do, and can still join and be joine
 test("the page speaks Chinese to those who read it", async () => {
   const chinese = await startChromium({ lang: "zh-CN" });
   try {
-    const page = await open(chinese.browser, duet.url, { width: 360, height: 740 });
+    const page = await open(chinese.browser, stage.duet.url, { width: 360, height: 740 });
     await state(page, "home");
     assert.match(await page.$eval("html", (html) => html.lang), /^zh/);
     assert.match(await page.$eval("body", (body) => body.innerText), /\p{Script=Han}{4}/u);

@@ -1,24 +1,11 @@
 /** A call that lasts longer than the credentials it began with. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { call, closePages, flows, startChromium, startDuet, state, until, viaRelay } from "./lab.js";
+import { test } from "node:test";
+import { call, flows, setStage, state, until, viaRelay } from "./lab.js";
 
 /** @import { Page } from "puppeteer-core" */
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet({ DUET_TURN_CREDENTIAL_TTL: "8s" });
-  chromium = await startChromium();
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage({ DUET_TURN_CREDENTIAL_TTL: "8s" });
 
 /**
  * When the credentials that a page's connection has expire, in seconds since 1970.
@@ -33,7 +20,7 @@ const expiry = (page) => page.evaluate(() => Number.parseInt(seen.connections[0]
 const ufrag = (page) => page.evaluate(() => /a=ice-ufrag:(\S+)/.exec(seen.connections[0]?.localDescription?.sdp ?? "")?.[1]);
 
 test("a relay-only call outlives its credentials, has new ones by then, and restarts with them", async () => {
-  const pages = await call(chromium.browser, duet.url, { room: "long", policy: "relay" });
+  const pages = await call(stage.chromium.browser, stage.duet.url, { room: "long", policy: "relay" });
   const first = await Promise.all(pages.map(expiry));
   const names = await Promise.all(pages.map(ufrag));
   const past = () => Date.now() / 1000 > Math.max(...first) + 1;

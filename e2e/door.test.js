@@ -1,25 +1,12 @@
 /** Who comes into a call, and who has to leave it. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
-import { artifacts, call, closePages, enter, errorsOf, flows, open, startChromium, startDuet, state, type, until } from "./lab.js";
+import { artifacts, call, enter, errorsOf, flows, open, setStage, state, type, until } from "./lab.js";
 
 /** @import { Page } from "puppeteer-core" */
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet();
-  chromium = await startChromium();
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage();
 
 /**
  * @param {Page} page
@@ -45,7 +32,7 @@ async function choose(page, what) {
 }
 
 test("a call with a key opens to the key, typed or in the link, and to nothing else", async () => {
-  const ann = await open(chromium.browser, duet.url);
+  const ann = await open(stage.chromium.browser, stage.duet.url);
   await state(ann, "home");
   await ann.click("#key-choice summary");
   await type(ann, "#new-key", "open sesame");
@@ -54,7 +41,7 @@ test("a call with a key opens to the key, typed or in the link, and to nothing e
   const link = await ann.$eval("#invite-link", (field) => /** @type {HTMLInputElement} */ (field).value);
   assert.match(link, /#[a-z0-9-]+&key=open%20sesame$/);
 
-  const bo = await open(chromium.browser, link.replace(/&key=.*/, ""));
+  const bo = await open(stage.chromium.browser, link.replace(/&key=.*/, ""));
   await state(bo, "home");
   await bo.click("#join");
   await state(bo, "key");
@@ -70,7 +57,7 @@ test("a call with a key opens to the key, typed or in the link, and to nothing e
   await bo.click("#leave");
   await state(ann, "left");
 
-  const cy = await open(chromium.browser, link);
+  const cy = await open(stage.chromium.browser, link);
   await state(cy, "home");
   await cy.click("#join");
   await state(cy, "connected");
@@ -78,21 +65,21 @@ test("a call with a key opens to the key, typed or in the link, and to nothing e
 });
 
 test("who opens the link of a keyed call first is let in, and the key holds", async () => {
-  const bo = await open(chromium.browser, `${duet.url}/#early&key=sesame`);
+  const bo = await open(stage.chromium.browser, `${stage.duet.url}/#early&key=sesame`);
   await state(bo, "home");
   await bo.click("#join");
   await state(bo, "waiting");
-  const cy = await enter(chromium.browser, duet.url, { room: "early", name: "Cy" });
+  const cy = await enter(stage.chromium.browser, stage.duet.url, { room: "early", name: "Cy" });
   await state(cy, "key");
 });
 
 test("a locked call is knocked at; one inside lets in with the keyboard, or does not", async () => {
-  const ann = await enter(chromium.browser, duet.url, { room: "locked", name: "Ann" });
+  const ann = await enter(stage.chromium.browser, stage.duet.url, { room: "locked", name: "Ann" });
   await state(ann, "waiting");
   await choose(ann, "#lock");
   await shows(ann, "#locked");
   await ann.keyboard.press("Escape");
-  const cy = await enter(chromium.browser, duet.url, { room: "locked", name: "Cy" });
+  const cy = await enter(stage.chromium.browser, stage.duet.url, { room: "locked", name: "Cy" });
   await state(cy, "locked");
   await cy.click("#knock");
   await state(cy, "knocking");
@@ -115,7 +102,7 @@ test("a locked call is knocked at; one inside lets in with the keyboard, or does
   // Who goes away while waiting is not waited for.
   await cy.click("#leave");
   await state(ann, "left");
-  const di = await enter(chromium.browser, duet.url, { room: "locked", name: "Di" });
+  const di = await enter(stage.chromium.browser, stage.duet.url, { room: "locked", name: "Di" });
   await state(di, "locked");
   await di.click("#knock");
   await shows(ann, "#knocks .knock");
@@ -126,12 +113,12 @@ test("a locked call is knocked at; one inside lets in with the keyboard, or does
   await choose(ann, "#lock");
   await until("the call is open", () => ann.$eval("#locked", (tag) => !tag.checkVisibility()));
   await ann.keyboard.press("Escape");
-  const ed = await enter(chromium.browser, duet.url, { room: "locked", name: "Ed" });
+  const ed = await enter(stage.chromium.browser, stage.duet.url, { room: "locked", name: "Ed" });
   await state(ed, "connected");
 });
 
 test("a host puts somebody out, who is told so and does not come back by itself", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "kick" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "kick" });
   assert.equal(await bo.$eval("#more", (button) => /** @type {HTMLElement} */ (button).hidden), true, "a guest has no such menu");
   await choose(ann, "#kicks button");
   await state(bo, "ended");
@@ -146,7 +133,7 @@ test("a host puts somebody out, who is told so and does not come back by itself"
 });
 
 test("a host ends the call for everybody", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "end" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "end" });
   await choose(ann, "#end");
   for (const page of [ann, bo]) {
     await state(page, "ended");
@@ -157,7 +144,7 @@ test("a host ends the call for everybody", async () => {
 });
 
 test("when the host leaves, the other one is the host", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "heir" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "heir" });
   await until("Bo sees who hosts", async () => /Host/.test(await text(bo, "#tiles")));
   await ann.click("#leave");
   await state(bo, "left");

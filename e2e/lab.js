@@ -5,5 +5,6 @@
 export * from "./browsers.js";
 export * from "./page.js";
 export * from "./server.js";
+export * from "./stage.js";
 export * from "./until.js";
 export * from "./wire.js";

@@ -1,29 +1,16 @@
 /** A page that is loaded again, crashes, or is opened twice, in the middle of a call. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
-import { artifacts, call, closePages, flows, open, patience, say, startChromium, startDuet, state, until } from "./lab.js";
+import { artifacts, call, flows, open, patience, say, setStage, state, until } from "./lab.js";
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet();
-  chromium = await startChromium();
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage();
 
 /** How soon somebody has to be back, in milliseconds: long before the grace time is over. */
 const soon = 10_000;
 
 test("a reload is back in the locked call at once, as the same person, muted as before", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "reload" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "reload" });
   await ann.click("#more");
   await ann.waitForSelector("#lock", { visible: true });
   await ann.click("#lock");
@@ -45,7 +32,7 @@ test("a reload is back in the locked call at once, as the same person, muted as 
 });
 
 test("a page that crashed has its seat back at once, although the room is full until the grace time is over", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "crash" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "crash" });
   await bo.evaluate(() => addEventListener("pagehide", (event) => event.stopImmediatePropagation(), true)); // no farewell
   const began = Date.now();
   await bo.reload();
@@ -57,7 +44,7 @@ test("a page that crashed has its seat back at once, although the room is full u
 });
 
 test("a second tab of the same call takes the seat; the first one says so and stops", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "twice" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "twice" });
   const opened = /** @type {Promise<import("puppeteer-core").Page>} */ (new Promise((resolve) => ann.once("popup", (page) => resolve(/** @type {never} */ (page)))));
   await ann.evaluate(() => void globalThis.open(location.href)); // with a copy of what the tab remembers, as "duplicate" makes
   const twin = await opened;
@@ -74,7 +61,7 @@ test("a second tab of the same call takes the seat; the first one says so and st
 });
 
 test("who has left is not put into the call again", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "left" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "left" });
   const url = bo.url();
   await bo.click("#leave");
   await state(bo, "home");
@@ -86,10 +73,10 @@ test("who has left is not put into the call again", async () => {
 });
 
 test("a tab that is closed leaves the call within seconds", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "closed" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "closed" });
   await bo.close({ runBeforeUnload: false });
   await until("Ann is told", async () => (await ann.evaluate(() => document.body.dataset.state)) === "left", 10_000);
-  const cy = await open(chromium.browser, `${duet.url}/#closed`);
+  const cy = await open(stage.chromium.browser, `${stage.duet.url}/#closed`);
   await state(cy, "home");
   await cy.click("#join");
   await state(cy, "connected");

@@ -1,25 +1,12 @@
 /** What the other side sees of a screen. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
-import { artifacts, call, closePages, errorsOf, flows, startChromium, startDuet, until } from "./lab.js";
+import { artifacts, call, errorsOf, flows, setStage, until } from "./lab.js";
 
 /** @import { Page } from "puppeteer-core" */
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet();
-  chromium = await startChromium({ args: ["--use-fake-ui-for-media-stream"] }); // which chooses a screen, too
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage(undefined, { args: ["--use-fake-ui-for-media-stream"] }); // which chooses a screen, too
 
 /** The tracks that a page sends, and how often it has negotiated. @param {Page} page */
 const sends = (page) =>
@@ -32,7 +19,7 @@ const sends = (page) =>
 const facts = (page) => page.$$eval(".tile .fact", (all) => all.map(({ textContent }) => textContent));
 
 test("a screen takes the place of the camera and gives it back, without negotiating", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "screen" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "screen" });
   await flows(bo);
   const first = await sends(ann);
   await ann.click("#screen");
@@ -76,7 +63,7 @@ test("a screen takes the place of the camera and gives it back, without negotiat
 });
 
 test("who chooses no screen keeps the camera", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "no screen" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "no screen" });
   await flows(bo);
   const first = await sends(ann);
   await ann.evaluate(() => {

@@ -1,23 +1,10 @@
 /** The test page, as an operator uses it. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
-import { artifacts, closePages, data, errorsOf, open, startChromium, startDuet, state, type } from "./lab.js";
+import { artifacts, data, errorsOf, open, setStage, state, type } from "./lab.js";
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet({ DUET_TURN_USERS: "admin=123456" });
-  chromium = await startChromium();
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage({ DUET_TURN_USERS: "admin=123456" });
 
 /** @param {import("puppeteer-core").Page} page */
 const verdicts = async (page) =>
@@ -29,7 +16,7 @@ const verdicts = async (page) =>
   );
 
 test("it says that signaling, STUN and TURN work, and sends data through the relay", async () => {
-  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  const page = await open(stage.chromium.browser, `${stage.duet.url}/trickle`);
   await state(page, "done");
   await page.screenshot({ path: join(artifacts, "trickle.png"), fullPage: true });
   const got = await verdicts(page);
@@ -40,7 +27,7 @@ test("it says that signaling, STUN and TURN work, and sends data through the rel
 });
 
 test("it says what is wrong with a bad password", async () => {
-  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  const page = await open(stage.chromium.browser, `${stage.duet.url}/trickle`);
   await state(page, "done");
   await type(page, "#ice-username", "admin");
   await type(page, "#ice-credential", "wrong");
@@ -60,7 +47,7 @@ test("it says what is wrong with a bad password", async () => {
 });
 
 test("it says what is wrong with a port where nothing listens", async () => {
-  const page = await open(chromium.browser, `${duet.url}/trickle`);
+  const page = await open(stage.chromium.browser, `${stage.duet.url}/trickle`);
   await state(page, "done");
   await type(page, "#ice-urls", "turn:192.168.77.10:9?transport=udp");
   await page.click("#run");

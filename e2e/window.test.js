@@ -1,25 +1,12 @@
 /** Full screen and the little window. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
-import { artifacts, call, closePages, errorsOf, flows, startChromium, startDuet, state, until } from "./lab.js";
+import { artifacts, call, errorsOf, flows, setStage, state, until } from "./lab.js";
 
 /** @import { Page } from "puppeteer-core" */
 
-/** @type {import("./lab.js").Duet} */
-let duet;
-/** @type {Awaited<ReturnType<typeof startChromium>>} */
-let chromium;
-
-before(async () => {
-  duet = await startDuet();
-  chromium = await startChromium();
-});
-afterEach(closePages);
-after(async () => {
-  await chromium?.close();
-  await duet?.stop();
-});
+const stage = setStage();
 
 /**
  * @param {Page} page
@@ -28,7 +15,7 @@ after(async () => {
 const pressed = (page, button) => page.$eval(button, (element) => element.getAttribute("aria-pressed") === "true");
 
 test("the call fills the screen and the little window, by button, key and double click", async () => {
-  const [ann, bo] = await call(chromium.browser, duet.url, { room: "window" });
+  const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "window" });
   await flows(ann);
   const isFull = () => ann.evaluate(() => document.fullscreenElement?.id === "call");
   const isLittle = () => ann.evaluate(() => document.pictureInPictureElement?.id === "remote-video");

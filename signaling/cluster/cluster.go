@@ -155,21 +155,16 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 	if c.opts.CA != "" {
 		options = append(options, nats.RootCAs(c.opts.CA))
 	}
-	for deadline := time.Now().Add(connectTimeout); ; {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	err = whileStarting(ctx, func() (err error) {
 		c.conn, err = nats.Connect(c.opts.URL, options...)
-		if err == nil {
-			c.js, err = jetstream.New(c.conn)
-			return err
-		}
-		if !errors.Is(err, nats.ErrNoServers) || time.Now().After(deadline) {
-			return err
-		}
-		select {
-		case <-time.After(startingRetry):
-		case <-ctx.Done():
-			return err
-		}
+		return err
+	})
+	if err == nil {
+		c.js, err = jetstream.New(c.conn)
 	}
+	return err
 }
 
 // buckets makes the buckets that do not exist, which several nodes may do at once. What exists stays as
@@ -202,17 +197,12 @@ func (c *Cluster) bucket(ctx context.Context, stream jetstream.StreamConfig) (je
 	stream.Replicas, stream.MaxMsgsPerSubject, stream.Discard = max(c.opts.Replicas, 1), 1, jetstream.DiscardNew
 	stream.MaxMsgs, stream.MaxBytes, stream.MaxMsgSize, stream.MaxConsumers = -1, -1, -1, -1
 	stream.AllowRollup, stream.DenyDelete = true, true
-	for {
-		bucket, err := c.openOrMake(ctx, name, stream)
-		if err == nil || !isStarting(err) {
-			return bucket, err
-		}
-		select {
-		case <-time.After(startingRetry):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
+	var bucket jetstream.KeyValue
+	err := whileStarting(ctx, func() (err error) {
+		bucket, err = c.openOrMake(ctx, name, stream)
+		return err
+	})
+	return bucket, err
 }
 
 func (c *Cluster) openOrMake(ctx context.Context, name string, stream jetstream.StreamConfig) (jetstream.KeyValue, error) {
@@ -231,6 +221,21 @@ func (c *Cluster) openOrMake(ctx context.Context, name string, stream jetstream.
 // askTimeout is how long NATS may take to answer one question about buckets.
 const askTimeout = 2 * time.Second
 
+// whileStarting tries again, until ctx ends, what a NATS that has just been started cannot do yet.
+func whileStarting(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if err == nil || !isStarting(err) {
+			return err
+		}
+		select {
+		case <-time.After(startingRetry):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // startingRetry is how often a NATS that has just been started is asked whether it is ready.
 const startingRetry = 200 * time.Millisecond
 
@@ -245,7 +250,7 @@ func isStarting(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code == 503 || api.ErrorCode == insufficientPeers
 	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, jetstream.ErrBucketNotFound) // another node is just making it
 }
 

@@ -1,6 +1,6 @@
 // The buttons and keys of a call.
 
-import { byId } from './dom.js';
+import { byId, press } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { say } from './live.js';
 import { toggle } from './preview.js';
@@ -33,9 +33,7 @@ export function startControls({ media, screen, leave, toggleChat, signal }) {
     const shown = screen.stream ?? media.stream;
     if (selfVideo.srcObject !== shown) selfVideo.srcObject = shown;
     selfVideo.classList.toggle('mirror', !screen.on);
-    share.setAttribute('aria-pressed', String(screen.on));
-    share.setAttribute('aria-label', t(screen.on ? 'control.screen.stop' : 'control.screen'));
-    share.title = t(screen.on ? 'control.screen.stop' : 'control.screen');
+    press(share, screen.on, t(screen.on ? 'control.screen.stop' : 'control.screen'));
     self.classList.toggle('no-picture', !on.camera && !screen.on);
     byId('self-muted', HTMLElement).hidden = on.mic;
   };

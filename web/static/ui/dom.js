@@ -58,6 +58,17 @@ export function setText(element, text) {
 }
 
 /**
+ * press shows a button's state, and says what pressing it does.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {boolean} pressed
+ * @param {string} label
+ */
+export function press(button, pressed, label) {
+  setAttributes(button, { 'aria-pressed': String(pressed), 'aria-label': label, title: label });
+}
+
+/**
  * @param {Element} element
  * @param {Record<string, string | number | boolean | undefined>} attributes
  */

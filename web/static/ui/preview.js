@@ -1,6 +1,6 @@
 // Your own picture and sound before the call, and the choice of devices.
 
-import { byId, h, setText } from './dom.js';
+import { byId, h, press, setText } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { startMeter } from './meter.js';
 
@@ -67,9 +67,7 @@ export function startPreview(media) {
  * @param {string} label  what pressing it does
  */
 export function toggle(button, on, label) {
-  button.setAttribute('aria-pressed', String(!on));
-  button.setAttribute('aria-label', label);
-  button.title = label;
+  press(button, !on, label);
 }
 
 /** @param {Media} media */

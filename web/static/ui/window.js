@@ -1,9 +1,7 @@
 // Where the call is seen: in the page, over the whole screen, or in a little window of its own.
 
-import { byId } from './dom.js';
+import { byId, press } from './dom.js';
 import { onLanguage, t } from './i18n.js';
-
-/** @import { Key } from './i18n.js' */
 
 /**
  * startWindow wires the two buttons, and a double click on the picture, until the signal aborts. It returns what the keys f
@@ -20,8 +18,10 @@ export function startWindow(signal) {
   little.hidden = byId('little-key', HTMLElement).hidden = !document.pictureInPictureEnabled;
 
   const render = () => {
-    label(full, document.fullscreenElement !== null, 'control.full', 'control.full.end');
-    label(little, document.pictureInPictureElement !== null, 'control.little', 'control.little.end');
+    const isFull = document.fullscreenElement !== null;
+    const isLittle = document.pictureInPictureElement !== null;
+    press(full, isFull, t(isFull ? 'control.full.end' : 'control.full'));
+    press(little, isLittle, t(isLittle ? 'control.little.end' : 'control.little'));
   };
   const toggleFull = () => void quietly(document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen());
   const toggleLittle = () => {
@@ -44,18 +44,6 @@ export function startWindow(signal) {
     if (document.pictureInPictureElement) void quietly(document.exitPictureInPicture());
   });
   return { ...(!full.hidden && { f: toggleFull }), ...(!little.hidden && { p: toggleLittle }) };
-}
-
-/**
- * @param {HTMLButtonElement} button
- * @param {boolean} on
- * @param {Key} begin
- * @param {Key} end
- */
-function label(button, on, begin, end) {
-  button.setAttribute('aria-pressed', String(on));
-  button.setAttribute('aria-label', t(on ? end : begin));
-  button.title = t(on ? end : begin);
 }
 
 /** The person or the browser may not want it: then all stays as it is. @param {Promise<unknown>} wish */
