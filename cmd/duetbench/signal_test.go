@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A small load on the real servers, on a machine that may do other things: the bounds are far from
 // what docs/benchmarks.md tells, and none is of time alone. It needs Go, Node.js and the npm registry.
