@@ -33,6 +33,9 @@ before(async () => {
   onDevice("link", "set", "lo", "up");
   for (const [name, net] of Object.entries({ wifi: "10.1.0", mobile: "10.2.0" })) {
     ip("link", "add", `to-${name}`, "type", "veth", "peer", "name", name, "netns", String(device.pid));
+    // An IPv6 address that comes by itself, seconds later, is one more change of network.
+    ip("link", "set", `to-${name}`, "addrgenmode", "none");
+    onDevice("link", "set", name, "addrgenmode", "none");
     ip("address", "add", `${net}.1/24`, "dev", `to-${name}`);
     ip("link", "set", `to-${name}`, "up");
     onDevice("address", "add", `${net}.2/24`, "dev", name);
