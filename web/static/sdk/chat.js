@@ -1,36 +1,50 @@
-// Text between members over data channels, and whether their microphone and
-// camera are on: {id, text, at} and {mic, camera, screen}, one JSON object a message.
+// Text between members over data channels, and whether their microphone and camera are on: one
+// JSON object a message, {id, text, at}, {heard: id}, {typing} and {mic, camera, screen}.
+//
+// A text is kept until each member who was there has said that it was heard, and goes again over
+// the next channel to whoever has not: a channel may die with what it was given. Its id lets the
+// other side pass over a second copy.
 
 import { Emitter } from './events.js';
 
 /**
  * @typedef {{id: string, text: string, at: number}} ChatMessage  at: milliseconds since 1970, the sender's clock
  * @typedef {{mic: boolean, camera: boolean, screen?: boolean}} Devices  screen: it is shown in place of the camera
+ * @typedef {{channel: RTCDataChannel, from: string, given: Set<string>, life: AbortController}} Link
+ *   given: ids of the texts that this channel took
+ * @typedef {{message: ChatMessage, missing: Set<string>, heard: boolean}} Kept
+ *   missing: the members who have not heard it. heard: somebody has.
  */
 
 /** The most characters (UTF-16 code units) of one message. */
 export const maxTextCharacters = 4000;
 
 const maxFrameCharacters = 32_768;
+const maxIdCharacters = 64;
 /** How many messages wait for somebody to read them. */
-const maxPending = 100;
+const maxKept = 100;
 /** How many ids are remembered against a second delivery. */
 const maxSeen = 1000;
 
 /**
  * @extends {Emitter<{
- *   message: ChatMessage & {from: string}, devices: Devices & {from: string}, sent: {id: string},
+ *   message: ChatMessage & {from: string}, devices: Devices & {from: string}, typing: {from: string, typing: boolean},
+ *   sent: {id: string},
  * }>}
+ *   sent: somebody has heard it
  */
 export class Chat extends Emitter {
-  /** @type {Map<RTCDataChannel, {from: string, life: AbortController}>} */
-  #channels = new Map();
-  /** @type {ChatMessage[]} Written while nobody could read. */
-  #pending = [];
+  /** @type {Map<RTCDataChannel, Link>} */
+  #links = new Map();
+  /** @type {Set<string>} Members to whom there is, or was, a channel. */
+  #members = new Set();
+  /** @type {Map<string, Kept>} By id, the oldest first. */
+  #kept = new Map();
   /** @type {Set<string>} */
   #seen = new Set();
   /** @type {Devices | null} */
   #devices = null;
+  #typing = false;
 
   /**
    * attach makes a member's channel part of the conversation until it closes.
@@ -41,36 +55,60 @@ export class Chat extends Emitter {
   attach(from, channel) {
     const life = new AbortController();
     const { signal } = life;
-    this.#channels.set(channel, { from, life });
-    channel.addEventListener('open', () => this.#flush(channel), { signal });
-    channel.addEventListener('message', ({ data }) => this.#receive(from, data), { signal });
-    channel.addEventListener('close', () => this.detach(channel), { signal });
-    if (channel.readyState === 'open') this.#flush(channel);
-  }
-
-  /** @param {RTCDataChannel} channel */
-  detach(channel) {
-    this.#channels.get(channel)?.life.abort();
-    this.#channels.delete(channel);
+    /** @type {Link} */
+    const link = { channel, from, given: new Set(), life };
+    this.#links.set(channel, link);
+    this.#members.add(from);
+    const open = () => {
+      if (this.#devices) put(channel, this.#devices);
+      this.#flush(link);
+    };
+    channel.addEventListener('open', open, { signal });
+    channel.addEventListener('bufferedamountlow', () => this.#flush(link), { signal });
+    channel.addEventListener('message', ({ data }) => this.#receive(link, data), { signal });
+    channel.addEventListener('close', () => this.#detach(link), { signal });
+    if (channel.readyState === 'open') open();
   }
 
   /**
-   * send gives the text to everyone whose channel is open, else keeps it for the
-   * first one who comes. It returns null for an empty text, and where 100 already
-   * wait.
+   * forget takes a member out who has left. What nobody has heard waits for the first one who comes.
+   *
+   * @param {string} member
+   */
+  forget(member) {
+    this.#members.delete(member);
+    for (const link of [...this.#links.values()]) if (link.from === member) this.#detach(link);
+    for (const kept of [...this.#kept.values()]) {
+      kept.missing.delete(member);
+      this.#drop(kept);
+    }
+  }
+
+  /**
+   * send gives the text to everyone who is there, as soon as they can be reached, or else to the
+   * first one who comes. It returns null for an empty text, and where 100 already wait.
    *
    * @param {string} text  cut at 4,000 characters
-   * @returns {(ChatMessage & {sent: boolean}) | null}
+   * @returns {ChatMessage | null}
    */
   send(text) {
     const message = { id: newId(), text: text.trim().slice(0, maxTextCharacters), at: Date.now() };
-    if (message.text === '') return null;
-    const sent = this.#broadcast(message);
-    if (!sent && this.#pending.push(message) > maxPending) {
-      this.#pending.pop();
-      return null;
-    }
-    return { ...message, sent };
+    if (message.text === '' || !this.#makeRoom()) return null;
+    this.#typing = false; // as a text says by itself
+    this.#kept.set(message.id, { message, missing: new Set(this.#members), heard: false });
+    for (const link of this.#links.values()) this.#flush(link);
+    return message;
+  }
+
+  /**
+   * setTyping tells everyone whether something is being written here.
+   *
+   * @param {boolean} typing
+   */
+  setTyping(typing) {
+    if (this.#typing === typing) return;
+    this.#typing = typing;
+    for (const { channel } of this.#links.values()) put(channel, { typing });
   }
 
   /**
@@ -80,43 +118,79 @@ export class Chat extends Emitter {
    */
   setDevices(devices) {
     this.#devices = { mic: devices.mic, camera: devices.camera, screen: devices.screen === true };
-    this.#broadcast(this.#devices);
+    for (const { channel } of this.#links.values()) put(channel, this.#devices);
   }
 
   /** close forgets every channel and what still waits. */
   close() {
-    for (const channel of [...this.#channels.keys()]) this.detach(channel);
-    this.#pending = [];
+    for (const link of [...this.#links.values()]) this.#detach(link);
+    this.#members.clear();
+    this.#kept.clear();
   }
 
-  /** @param {RTCDataChannel} channel */
-  #flush(channel) {
-    if (this.#devices) put(channel, this.#devices);
-    const pending = this.#pending;
-    this.#pending = pending.filter((message) => !put(channel, message));
-    for (const message of pending) if (!this.#pending.includes(message)) this.emit('sent', { id: message.id });
+  /** @param {Link} link */
+  #detach({ channel, life }) {
+    life.abort();
+    this.#links.delete(channel);
+  }
+
+  /** The oldest that somebody has heard makes room; what nobody has heard does not. */
+  #makeRoom() {
+    if (this.#kept.size < maxKept) return true;
+    const oldest = [...this.#kept.values()].find(({ heard }) => heard);
+    return oldest !== undefined && this.#kept.delete(oldest.message.id);
   }
 
   /**
-   * @param {ChatMessage | Devices} message
-   * @returns {boolean} whether anyone got it
+   * Gives a channel, in order, what its member has not heard.
+   *
+   * @param {Link} link
    */
-  #broadcast(message) {
-    return [...this.#channels.keys()].filter((channel) => put(channel, message)).length > 0;
+  #flush({ channel, from, given }) {
+    for (const { message, missing, heard } of this.#kept.values()) {
+      if (missing.size === 0 && !heard) missing.add(from); // the first one who came
+      if (!missing.has(from) || given.has(message.id)) continue;
+      if (!put(channel, message)) return; // the rest when its buffer is empty, or over the next channel
+      given.add(message.id);
+    }
+  }
+
+  /** @param {Kept} kept */
+  #drop({ message, missing, heard }) {
+    if (missing.size === 0 && heard) this.#kept.delete(message.id);
   }
 
   /**
-   * @param {string} from
+   * @param {Link} link
    * @param {unknown} data
    */
-  #receive(from, data) {
+  #receive({ channel, from, given }, data) {
     const read = decodeChat(data);
     if (!read) return;
     if ('mic' in read) return this.emit('devices', { ...read, from });
+    if ('typing' in read) return this.emit('typing', { ...read, from });
+    if ('heard' in read) {
+      given.delete(read.heard);
+      return this.#heard(read.heard, from);
+    }
+    put(channel, { heard: read.id });
     if (this.#seen.has(read.id)) return;
     this.#seen.add(read.id);
     if (this.#seen.size > maxSeen) this.#seen.delete(/** @type {string} */ (this.#seen.values().next().value));
     this.emit('message', { ...read, from });
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} from
+   */
+  #heard(id, from) {
+    const kept = this.#kept.get(id);
+    if (!kept?.missing.delete(from)) return;
+    const first = !kept.heard;
+    kept.heard = true;
+    this.#drop(kept);
+    if (first) this.emit('sent', { id });
   }
 }
 
@@ -124,7 +198,7 @@ export class Chat extends Emitter {
  * decodeChat reads what a peer sent, whoever wrote its client; null if it is not ours.
  *
  * @param {unknown} data
- * @returns {ChatMessage | Devices | null}
+ * @returns {ChatMessage | Devices | {heard: string} | {typing: boolean} | null}
  */
 export function decodeChat(data) {
   if (typeof data !== 'string' || data.length > maxFrameCharacters) return null;
@@ -134,16 +208,24 @@ export function decodeChat(data) {
   } catch {
     return null;
   }
-  const { id, text, at, mic, camera, screen } = parsed ?? {};
+  const { id, text, at, heard, typing, mic, camera, screen } = parsed ?? {};
   if (typeof mic === 'boolean' && typeof camera === 'boolean') return { mic, camera, screen: screen === true };
-  if (typeof id !== 'string' || id === '' || id.length > 64 || typeof text !== 'string') return null;
+  if (typeof typing === 'boolean') return { typing };
+  if (isId(heard)) return { heard };
+  if (!isId(id) || typeof text !== 'string') return null;
   if (text.trim() === '' || text.length > maxTextCharacters || !Number.isFinite(at)) return null;
   return { id, text, at };
 }
 
 /**
+ * @param {unknown} value
+ * @returns {value is string}
+ */
+const isId = (value) => typeof value === 'string' && value !== '' && value.length <= maxIdCharacters;
+
+/**
  * @param {RTCDataChannel} channel
- * @param {ChatMessage | Devices} message
+ * @param {NonNullable<ReturnType<typeof decodeChat>>} message
  * @returns {boolean} whether the channel took it
  */
 function put(channel, message) {

@@ -61,8 +61,9 @@ const reloadMs = 6_000;
  *   peer: {member: Member, stream: MediaStream, state: PeerState},
  *   track: {member: Member, stream: MediaStream, kind: Kind, track: MediaStreamTrack},
  *   path: {member: Member, path: Path, lossPercent: number},
- *   chat: ChatMessage & {member: Member | null, sent: boolean},
+ *   chat: ChatMessage & {member: Member | null},
  *   sent: {id: string},
+ *   typing: {member: Member, typing: boolean},
  *   devices: Devices & {member: Member},
  *   session: SessionInfo,
  *   interrupted: Interruption,
@@ -156,13 +157,24 @@ export class Call extends Emitter {
 
   /**
    * sendChat sends a text; it waits where nobody is there. It comes back as a
-   * `chat` event with member null.
+   * `chat` event with member null, and `sent` follows when somebody has heard it.
    *
    * @param {string} text
+   * @returns {boolean} false for an empty text, and where 100 wait already
    */
   sendChat(text) {
     const message = this.#chat.send(text);
     if (message) this.emit('chat', { ...message, member: null });
+    return message !== null;
+  }
+
+  /**
+   * setTyping tells the others whether something is being written here.
+   *
+   * @param {boolean} typing
+   */
+  setTyping(typing) {
+    this.#chat.setTyping(typing);
   }
 
   /**
@@ -265,7 +277,15 @@ export class Call extends Emitter {
   /** @param {{signal: AbortSignal}} owned */
   #followLines(owned) {
     const lines = this.#lines;
-    lines.addEventListener('peer', ({ detail }) => this.emit('peer', detail), owned);
+    lines.addEventListener(
+      'peer',
+      ({ detail }) => {
+        const { id } = detail.member;
+        if (detail.state === 'closed' && !lines.member(id)) this.#chat.forget(id);
+        this.emit('peer', detail);
+      },
+      owned,
+    );
     lines.addEventListener('track', ({ detail }) => this.emit('track', detail), owned);
     lines.addEventListener('path', ({ detail }) => this.emit('path', detail), owned);
     lines.addEventListener('error', ({ detail }) => this.emit('error', detail), owned);
@@ -284,7 +304,16 @@ export class Call extends Emitter {
     chat.addEventListener(
       'message',
       ({ detail: { id, text, at, from } }) => {
-        this.emit('chat', { id, text, at, member: this.#lines.member(from), sent: true });
+        const member = this.#lines.member(from);
+        if (member) this.emit('chat', { id, text, at, member });
+      },
+      owned,
+    );
+    chat.addEventListener(
+      'typing',
+      ({ detail: { from, typing } }) => {
+        const member = this.#lines.member(from);
+        if (member) this.emit('typing', { member, typing });
       },
       owned,
     );

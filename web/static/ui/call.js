@@ -96,7 +96,7 @@ function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
     byId('back', HTMLButtonElement).addEventListener('click', leave, { signal });
     askForKey(entry.key, (key) => finish({ key, create: false }), signal);
 
-    const chat = new ChatPanel((text) => call?.sendChat(text), signal);
+    const chat = new ChatPanel({ send: (text) => call?.sendChat(text) ?? false, setTyping: (typing) => call?.setTyping(typing) }, signal);
     const screen = new Screen(media, signal);
     startControls({ media, screen, leave, toggleChat: () => chat.open(!chat.isOpen), signal });
     showInvite(entry.room, entry.key, signal);
@@ -210,6 +210,7 @@ function follow(call, { store, chat, media, screen, entry, signal }) {
     'member',
     ({ detail: { event, member, reason } }) => {
       if (event !== 'left' || call.members.length > 0) store.set({ names: names() });
+      if (event === 'left') chat.typing(member, false);
       stage.update(member);
       if (event === 'away' && reason === 'left') return; // a page that is loaded again, or `left` follows
       const why = event === 'left' && reason === 'kicked' ? 'kicked' : event;
@@ -228,7 +229,8 @@ function follow(call, { store, chat, media, screen, entry, signal }) {
   call.addEventListener('track', ({ detail: { stream, track } }) => stage.watch(stream, track), owned);
   call.addEventListener('devices', ({ detail: { member, ...devices } }) => stage.setDevices(member, devices), owned);
   call.addEventListener('path', ({ detail: { path, lossPercent } }) => store.set({ path, lossPercent }), owned);
-  call.addEventListener('chat', ({ detail }) => chat.add(detail), owned);
+  call.addEventListener('chat', ({ detail }) => chat.add(detail, call.members.length === 0), owned);
+  call.addEventListener('typing', ({ detail: { member, typing } }) => chat.typing(member, typing), owned);
   call.addEventListener('sent', ({ detail }) => chat.sent(detail.id), owned);
   call.addEventListener(
     'interrupted',

@@ -5,6 +5,7 @@ import { onLanguage, t } from './i18n.js';
 import { say } from './live.js';
 import { toggle } from './preview.js';
 import { canShare } from './screen.js';
+import { startSelf } from './self.js';
 import { startWindow } from './window.js';
 
 /**
@@ -13,7 +14,7 @@ import { startWindow } from './window.js';
  */
 
 /**
- * startControls wires the buttons and m v s c f p l ?, until the signal aborts.
+ * startControls wires the buttons and m v s c h x f p l ?, until the signal aborts.
  *
  * @param {{media: Media, screen: Screen, leave: () => void, toggleChat: () => void, signal: AbortSignal}} options
  */
@@ -67,6 +68,7 @@ export function startControls({ media, screen, leave, toggleChat, signal }) {
     v: () => void toggleCamera(),
     ...(canShare && { s: () => void toggleScreen() }),
     c: toggleChat,
+    ...startSelf(signal),
     ...startWindow(signal),
     l: leave,
     '?': () => keys.showModal(),

@@ -1,6 +1,6 @@
 // What this browser remembers between visits; nothing where storage is forbidden.
 
-/** @typedef {'name' | 'camera' | 'microphone'} Remembered */
+/** @typedef {'name' | 'camera' | 'microphone' | 'corner'} Remembered */
 
 /** @param {Remembered} what */
 export function recall(what) {
