@@ -124,7 +124,7 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
   const context = await browser.createBrowserContext();
   contexts.add(context);
   // What is not in the list is refused.
-  if (!permissive.has(browser)) await context.overridePermissions(new URL(url).origin, camera === "granted" ? ["camera", "microphone", "clipboard-write"] : []);
+  if (!permissive.has(browser)) await context.overridePermissions(new URL(url).origin, camera === "granted" ? ["camera", "microphone", "clipboard-sanitized-write"] : []);
   const page = await context.newPage();
   await page.setViewport({ width, height });
   if (!permissive.has(browser)) await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);

@@ -234,6 +234,29 @@ test('muting, removing and changing tracks never negotiates', { skip }, async ()
   assert.deepEqual({ needed, descriptions, errors }, { needed: 0, descriptions: 0, errors: [] });
 });
 
+test('a smaller and cheaper picture is sent without negotiating, and a screen is never made smaller', { skip }, async () => {
+  const { needed, errors, sent } = await inPage(async (pair) => {
+    pair.a.limitVideo({ scale: 2, maxBitrate: 200_000 });
+    pair.a.start();
+    await pair.until('connection', () => pair.a.state === 'connected' && pair.b.state === 'connected');
+    const start = pair.needed;
+    const encoding = () => pair.connections[0]?.getSenders().find(({ track }) => track?.kind === 'video')?.getParameters().encodings[0];
+    const now = () => [encoding()?.scaleResolutionDownBy ?? 1, encoding()?.maxBitrate ?? 0].join();
+    await pair.until('the limit', () => now() === '2,200000');
+    const screen = pair.media.getVideoTracks()[0]?.clone() ?? null;
+    if (screen) screen.contentHint = 'detail';
+    pair.a.setTrack('video', screen);
+    await pair.until('the screen', () => now() === '1,200000');
+    pair.a.setTrack('video', pair.media.getVideoTracks()[0] ?? null);
+    await pair.until('the camera', () => now() === '2,200000');
+    pair.a.limitVideo({ scale: 1, maxBitrate: 0 });
+    await pair.until('no limit', () => now() === '1,0');
+    screen?.stop();
+    return { needed: pair.needed - start, errors: pair.errors, sent: now() };
+  });
+  assert.deepEqual({ needed, errors, sent }, { needed: 0, errors: [], sent: '1,0' });
+});
+
 test('without any device both kinds are negotiated, so that a track can come later', { skip }, async () => {
   const { directions, needed } = await inPage(async (pair) => {
     for (const peer of [pair.a, pair.b]) for (const kind of /** @type {const} */ (['audio', 'video'])) peer.setTrack(kind, null);

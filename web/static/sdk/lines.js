@@ -22,6 +22,20 @@ import { describePath, lossPercent } from './stats.js';
 const bridgeMs = 10_000;
 
 /**
+ * What each of so many others gets of our picture: it is encoded and sent to everyone by itself.
+ *
+ * @type {import('./peer.js').VideoLimit[]}
+ */
+const limits = [
+  { scale: 1, maxBitrate: 0 },
+  { scale: 1, maxBitrate: 0 },
+  { scale: 1, maxBitrate: 1_000_000 },
+  { scale: 1.5, maxBitrate: 600_000 },
+  { scale: 2, maxBitrate: 400_000 },
+  { scale: 2, maxBitrate: 300_000 },
+];
+
+/**
  * @extends {Emitter<{
  *   peer: {member: Member, stream: MediaStream, state: PeerState},
  *   track: {member: Member, stream: MediaStream, kind: Kind, track: MediaStreamTrack},
@@ -144,6 +158,7 @@ export class Lines extends Emitter {
     peer.addEventListener('state', ({ detail }) => this.#peerChanged(line, detail), owned);
     this.emit('peer', { member, stream, state: peer.state });
     peer.start();
+    this.#shareOut();
   }
 
   /** @param {string} id  of a member who has left */
@@ -152,6 +167,7 @@ export class Lines extends Emitter {
     const line = this.#lines.get(id);
     this.#lines.delete(id);
     if (line) this.#hangUp(line);
+    this.#shareOut();
   }
 
   /**
@@ -204,6 +220,11 @@ export class Lines extends Emitter {
     clearTimeout(this.#missingTimer);
     for (const line of this.#every()) this.#hangUp(line);
     this.#lines.clear();
+  }
+
+  #shareOut() {
+    const limit = limits[Math.min(this.#lines.size, limits.length - 1)];
+    for (const { peer } of this.#lines.values()) if (limit) peer.limitVideo(limit);
   }
 
   /** Those who have gone while nobody could tell us. */

@@ -12,6 +12,7 @@ import { Emitter } from './events.js';
  *
  * @typedef {'audio' | 'video'} Kind
  * @typedef {Record<Kind, MediaStreamTrack | null>} Tracks
+ * @typedef {{scale: number, maxBitrate: number}} VideoLimit  scale: divides width and height. maxBitrate: in bit/s; 0 is the browser's
  * @typedef {'connecting' | 'connected' | 'interrupted' | 'closed'} PeerState
  * @typedef {{
  *   member: Member, iceServers: RTCIceServer[], policy?: RTCIceTransportPolicy, tracks?: Tracks,
@@ -51,6 +52,8 @@ export class Peer extends Emitter {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #restartTimer;
   #proving = false;
+  /** @type {VideoLimit} */
+  #limit = { scale: 1, maxBitrate: 0 };
   /** @type {PeerState} */
   #state = 'connecting';
 
@@ -122,7 +125,20 @@ export class Peer extends Emitter {
    */
   setTrack(kind, track) {
     this.#tracks[kind] = track;
-    this.#enqueue(async () => void (await this.#transceivers[kind]?.sender.replaceTrack(this.#tracks[kind])));
+    this.#enqueue(async () => {
+      await this.#transceivers[kind]?.sender.replaceTrack(this.#tracks[kind]);
+      if (kind === 'video') await this.#applyLimit();
+    });
+  }
+
+  /**
+   * limitVideo says how large and how dear the picture is that we send, without negotiating.
+   *
+   * @param {VideoLimit} limit
+   */
+  limitVideo(limit) {
+    this.#limit = limit;
+    this.#enqueue(() => this.#applyLimit());
   }
 
   /** restart gathers new candidates, with fresh servers, for the same call. */
@@ -234,6 +250,22 @@ export class Peer extends Emitter {
     const held = this.#held;
     this.#held = [];
     for (const candidate of held) await this.#addCandidate(candidate);
+    await this.#applyLimit();
+  }
+
+  /** A picture of letters and lines is never made smaller, only dearer to change. */
+  async #applyLimit() {
+    const sender = this.#transceivers.video?.sender;
+    const parameters = sender?.getParameters();
+    const [encoding] = parameters?.encodings ?? [];
+    if (!sender || !parameters || !encoding) return; // before the first offer; it is applied with the answer
+    const { maxBitrate } = this.#limit;
+    const scale = this.#tracks.video?.contentHint === 'detail' ? 1 : this.#limit.scale;
+    if ((encoding.scaleResolutionDownBy ?? 1) === scale && (encoding.maxBitrate ?? 0) === maxBitrate) return;
+    encoding.scaleResolutionDownBy = scale;
+    if (maxBitrate > 0) encoding.maxBitrate = maxBitrate;
+    else delete encoding.maxBitrate;
+    await sender.setParameters(parameters);
   }
 
   /** The polite side sends on the transceivers that the offer made. */

@@ -85,7 +85,7 @@ function cornerOf(view, x, y) {
  *
  * @param {HTMLElement} box
  * @param {() => boolean} mayMove
- * @param {(x: number, y: number) => void} drop  with the middle of the box
+ * @param {(x: number, y: number) => void} drop
  * @param {AbortSignal} signal
  */
 function drag(box, mayMove, drop, signal) {
@@ -96,16 +96,22 @@ function drag(box, mayMove, drop, signal) {
     box.style.translate = '';
   };
   const owned = { signal };
-  box.addEventListener('pointerdown', ({ isPrimary, button, clientX: x, clientY: y }) => isPrimary && button === 0 && mayMove() && (from = { x, y, moved: false }), owned);
+  box.addEventListener(
+    'pointerdown',
+    ({ isPrimary, button, pointerId, target, clientX: x, clientY: y }) => {
+      if (!isPrimary || button !== 0 || !mayMove()) return;
+      from = { x, y, moved: false };
+      if (target instanceof Element) target.setPointerCapture(pointerId); // a fast hand is out of the box at once
+    },
+    owned,
+  );
   box.addEventListener(
     'pointermove',
     (event) => {
       if (!from || !event.isPrimary) return;
       const [x, y] = [event.clientX - from.x, event.clientY - from.y];
-      if (!from.moved && Math.hypot(x, y) < dragPx) return;
-      if (!from.moved) box.setPointerCapture(event.pointerId);
-      from.moved = true;
-      box.style.translate = `${x}px ${y}px`;
+      from.moved ||= Math.hypot(x, y) >= dragPx;
+      if (from.moved) box.style.translate = `${x}px ${y}px`;
     },
     owned,
   );
@@ -113,9 +119,8 @@ function drag(box, mayMove, drop, signal) {
     'pointerup',
     (event) => {
       if (from?.moved && event.isPrimary) {
-        const { x, y, width, height } = box.getBoundingClientRect();
-        drop(x + width / 2, y + height / 2);
-        box.addEventListener('click', (click) => click.stopPropagation(), { capture: true, once: true });
+        drop(event.clientX, event.clientY);
+        box.addEventListener('click', (click) => click.preventDefault(), { capture: true, once: true });
       }
       end();
     },
