@@ -111,12 +111,12 @@ async function inPage(body) {
   return /** @type {Promise<T>} */ (page.evaluate(source));
 }
 
-test('one offer and one answer connect both, with media each way and a chat channel', { skip }, async () => {
+test('one offer and one answer connect both, with media each way and channels for chat and files', { skip }, async () => {
   const result = await inPage(async (pair) => {
     pair.b.start(); // the polite side waits
     pair.a.start();
     await pair.until('connection', () => pair.a.state === 'connected' && pair.b.state === 'connected');
-    await pair.until('channel', () => pair.channels.length === 2 && pair.channels.every((channel) => channel.readyState === 'open'));
+    await pair.until('channel', () => pair.channels.length === 4 && pair.channels.every((channel) => channel.readyState === 'open'));
     const flows = async (/** @type {Peer} */ peer) => [...((await peer.getStats()) ?? new Map()).values()].filter((entry) => entry.type === 'inbound-rtp' && entry.packetsReceived > 0).length === 2;
     await pair.until('media', async () => (await flows(pair.a)) && (await flows(pair.b)));
     const directions = pair.connections.map((connection) => connection.getTransceivers().map((transceiver) => transceiver.currentDirection));
@@ -126,7 +126,7 @@ test('one offer and one answer connect both, with media each way and a chat chan
   assert.deepEqual(result.errors, []);
   assert.deepEqual(result.tracks, { a: ['audio', 'video'], b: ['audio', 'video'] });
   assert.deepEqual(result.directions, [['sendrecv', 'sendrecv'], ['sendrecv', 'sendrecv']]);
-  assert.deepEqual(result.ids, ['chat 0', 'chat 0']);
+  assert.deepEqual(result.ids.sort(), ['chat 0', 'chat 0', 'files 1', 'files 1']);
 });
 
 test('candidates of one tick share a signal, and their end is told', { skip }, async () => {
@@ -192,7 +192,7 @@ test('a restart asks for fresh servers and gathers anew, in the same call', { sk
     await pair.until('connection', () => pair.connections.every((connection) => connection.connectionState === 'connected'));
     return { asked: pair.ices.length, channel: pair.channels.map(({ readyState }) => readyState), errors: pair.errors, connections: pair.connections.length };
   });
-  assert.deepEqual(result, { asked: 1, channel: ['open', 'open'], errors: [], connections: 2 });
+  assert.deepEqual(result, { asked: 1, channel: ['open', 'open', 'open', 'open'], errors: [], connections: 2 });
 });
 
 test('the impolite side restarts what failed; the polite one waits for it', { skip }, async () => {
@@ -291,7 +291,7 @@ test('close stops everything, in every state, and twice', { skip }, async () => 
     };
   });
   assert.deepEqual(states, ['closed', 'closed', 'closed', 'closed']);
-  assert.deepEqual({ sentAfter, stats, errors, channels }, { sentAfter: 0, stats: null, errors: [], channels: ['closed'] });
+  assert.deepEqual({ sentAfter, stats, errors, channels }, { sentAfter: 0, stats: null, errors: [], channels: ['closed', 'closed'] });
 });
 
 test('nonsense from the other side is an error event, not the end of the queue', { skip }, async () => {

@@ -26,6 +26,7 @@ export { describePath, lossPercent } from './stats.js';
 
 /**
  * @import { ChatMessage, Devices } from './chat.js'
+ * @import { Files } from './files.js'
  * @import { Joined, Knocker, Member, MemberEvent, Resumed, RoomInfo, Self, SessionInfo } from './message.js'
  * @import { Kind, PeerState } from './peer.js'
  * @import { Interruption, SignalingError, SignalingOptions } from './signaling.js'
@@ -81,6 +82,10 @@ export class Call extends Emitter {
   #life = new AbortController();
   /** @type {Room} */
   #room = { host: false, locked: false, knocks: [], capacity: 0 };
+  /** @type {Promise<Files> | null} Loaded when it is asked for. */
+  #files = null;
+  /** @type {Map<RTCDataChannel, string>} The members at the other ends. */
+  #fileChannels = new Map();
   #joined = false;
   #knocking = false;
   #online = false;
@@ -166,6 +171,21 @@ export class Call extends Emitter {
     const message = this.#chat.send(text);
     if (message) this.emit('chat', { ...message, member: null });
     return message !== null;
+  }
+
+  /**
+   * files is what sends files to members and takes theirs. Nobody can send us any before it was asked for.
+   *
+   * @returns {Promise<Files>}
+   */
+  files() {
+    this.#files ??= import('./files.js').then(({ Files: Transfers }) => {
+      const files = new Transfers();
+      if (this.#state === 'ended') return files;
+      for (const [channel, member] of this.#fileChannels) files.attach(member, channel);
+      return files;
+    });
+    return this.#files;
   }
 
   /**
@@ -281,7 +301,11 @@ export class Call extends Emitter {
       'peer',
       ({ detail }) => {
         const { id } = detail.member;
-        if (detail.state === 'closed' && !lines.member(id)) this.#chat.forget(id);
+        if (detail.state === 'closed' && !lines.member(id)) {
+          this.#chat.forget(id);
+          for (const [channel, member] of this.#fileChannels) if (member === id) this.#fileChannels.delete(channel);
+          void this.#files?.then((files) => files.forget(id));
+        }
         this.emit('peer', detail);
       },
       owned,
@@ -289,7 +313,15 @@ export class Call extends Emitter {
     lines.addEventListener('track', ({ detail }) => this.emit('track', detail), owned);
     lines.addEventListener('path', ({ detail }) => this.emit('path', detail), owned);
     lines.addEventListener('error', ({ detail }) => this.emit('error', detail), owned);
-    lines.addEventListener('channel', ({ detail: { member, channel } }) => this.#chat.attach(member.id, channel), owned);
+    lines.addEventListener(
+      'channel',
+      ({ detail: { member, channel } }) => {
+        if (channel.label === 'chat') return this.#chat.attach(member.id, channel);
+        this.#fileChannels.set(channel, member.id);
+        void this.#files?.then((files) => files.attach(member.id, channel));
+      },
+      owned,
+    );
     lines.addEventListener('change', () => this.#update(), owned);
     lines.addEventListener(
       'missing',
@@ -401,6 +433,7 @@ export class Call extends Emitter {
     this.#setState('ended');
     this.#lines.close();
     this.#chat.close();
+    void this.#files?.then((files) => files.close());
     this.#life.abort();
     this.#signaling.leave();
     this.emit('ended', { reason, error });

@@ -32,6 +32,7 @@ const maxHeld = 256;
  * @extends {Emitter<{
  *   state: PeerState, track: {kind: Kind, track: MediaStreamTrack}, channel: RTCDataChannel, error: unknown,
  * }>}
+ *   channel: labelled "chat" or "files"
  */
 export class Peer extends Emitter {
   #options;
@@ -42,8 +43,8 @@ export class Peer extends Emitter {
   #tracks;
   /** @type {Partial<Record<Kind, RTCRtpTransceiver>>} */
   #transceivers = {};
-  /** @type {RTCDataChannel | null} */
-  #channel = null;
+  /** @type {RTCDataChannel[]} */
+  #channels = [];
   #queue = Promise.resolve();
   /** @type {Candidate[]} Theirs, before their description. */
   #held = [];
@@ -102,7 +103,7 @@ export class Peer extends Emitter {
       this.#transceivers[kind] = transceiver;
       this.#enqueue(() => transceiver.sender.replaceTrack(this.#tracks[kind]));
     }
-    this.#openChannel();
+    this.#openChannels();
   }
 
   /**
@@ -207,7 +208,7 @@ export class Peer extends Emitter {
     this.#life.abort();
     clearTimeout(this.#restartTimer);
     this.#held = this.#batch = [];
-    this.#channel?.close();
+    for (const channel of this.#channels) channel.close();
     this.#connection.close();
     this.#setState('closed');
   }
@@ -277,12 +278,12 @@ export class Peer extends Emitter {
       transceiver.direction = 'sendrecv';
       await transceiver.sender.replaceTrack(this.#tracks[kind]);
     }
-    if (!this.#closed && !this.#channel) this.#openChannel();
+    if (!this.#closed && this.#channels.length === 0) this.#openChannels();
   }
 
-  #openChannel() {
-    this.#channel = this.#connection.createDataChannel('chat', { negotiated: true, id: 0 });
-    this.emit('channel', this.#channel);
+  #openChannels() {
+    this.#channels = ['chat', 'files'].map((label, id) => this.#connection.createDataChannel(label, { negotiated: true, id }));
+    for (const channel of this.#channels) this.emit('channel', channel);
   }
 
   #sendDescription() {
