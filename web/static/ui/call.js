@@ -6,7 +6,8 @@
 //                     reconnecting | left | full | key | locked | refused | ended | error
 //   home:  #name, #room, #start (new call), #new-key (its key), #join
 //   call:  #leave, #mic, #camera, #screen, #full, #little, #chat-toggle, #chat-input, #chat-send,
-//          #chat-log (children .msg with .text; your own have .you),
+//          #chat-log (children .msg with .text; your own have .you; files .file[data-state] with .accept,
+//          .refuse, .pause, .cancel), #file-pick (what is to be sent),
 //          #remote-video (of the first of the others), #self-video, #status (text),
 //          #path[data-path="direct|relayed"][data-protocol="udp|tcp|tls"],
 //          #invite-link (its value), #copy-invite, #retry, #back
@@ -111,10 +112,27 @@ function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
     call = new Call({ ...entry, policy, stream: media.stream });
     follow(call, { store, chat, media, screen, entry, signal });
     followRoom(call, signal);
+    offerFiles(call, chat, signal);
     rememberSeat(call, entry, media, signal);
     keepAwake(signal);
     void call.join().catch(() => {}); // "ended" tells
   });
+}
+
+/**
+ * offerFiles loads what sends and takes files once the call is there.
+ *
+ * @param {Call} call
+ * @param {ChatPanel} chat
+ * @param {AbortSignal} signal
+ */
+function offerFiles(call, chat, signal) {
+  const begin = (/** @type {{detail: {state: string}}} */ { detail: { state } }) => {
+    if (state !== 'connected') return;
+    call.removeEventListener('state', begin);
+    import('./files.js').then(({ startFiles }) => startFiles(call, chat, signal)).catch((error) => console.warn('duet:', error));
+  };
+  call.addEventListener('state', begin, { signal });
 }
 
 /**

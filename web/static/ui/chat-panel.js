@@ -110,13 +110,7 @@ export class ChatPanel {
       const pending = box.querySelector('.pending');
       if (pending) setText(pending, t('chat.pending'));
     };
-    write();
-    this.#words.push(write);
-    this.#log.append(box);
-    if (this.#words.length > maxShown) {
-      this.#words.shift();
-      this.#log.firstElementChild?.remove();
-    }
+    this.show(box, write, member ? t('say.chat', { name: who(), text }) : '');
     if (!member) {
       const tell = () => {
         box.append(h('small', { class: 'pending' }, t('chat.pending')));
@@ -124,10 +118,27 @@ export class ChatPanel {
       };
       this.#unheard.set(id, setTimeout(tell, alone ? 0 : unheardMs));
     }
+    if (member) this.typing(member, false);
+  }
+
+  /**
+   * show adds a row to the log.
+   *
+   * @param {HTMLElement} box
+   * @param {() => void} write  puts its words into it, in the language of the page
+   * @param {string} said  to those who do not see it; "" for what is your own
+   */
+  show(box, write, said) {
+    write();
+    this.#words.push(write);
+    this.#log.append(box);
+    if (this.#words.length > maxShown) {
+      this.#words.shift();
+      this.#log.firstElementChild?.remove();
+    }
     this.#log.scrollTop = this.#log.scrollHeight;
-    if (!member) return;
-    this.typing(member, false);
-    say(t('say.chat', { name: who(), text }));
+    if (said === '') return;
+    say(said);
     if (!this.isOpen) this.#unread++;
     this.#render();
   }
