@@ -14,11 +14,11 @@ mkdirSync(artifacts, { recursive: true });
 
 /**
  * Starts Chromium with a camera and a microphone that are its own inventions.
- * @param {{lang?: string, trust?: string, args?: string[], network?: number}} [options] trust: a PEM file of a CA;
- *   network: a process in whose network namespace it runs
+ * @param {{lang?: string, trust?: string, args?: string[], network?: number, devices?: string}} [options] trust: a PEM file of a CA;
+ *   network: a process in whose network namespace it runs; devices: which it invents, "" for those of the machine
  * @returns {Promise<{browser: Browser, close: () => Promise<void>}>}
  */
-export async function startChromium({ lang = "en-US", trust, args = [], network } = {}) {
+export async function startChromium({ lang = "en-US", trust, args = [], network, devices = "fps=10" } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "duet-chromium-"));
   if (trust) {
     const store = join(profile, ".pki", "nssdb");
@@ -47,7 +47,7 @@ export async function startChromium({ lang = "en-US", trust, args = [], network 
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",
       "--disable-backgrounding-occluded-windows",
-      "--use-fake-device-for-media-stream=fps=10", // moving pictures, at a price that two cores can pay four times
+      ...(devices ? [`--use-fake-device-for-media-stream=${devices}`] : []), // 10 pictures a second: two cores can pay that four times
       "--autoplay-policy=no-user-gesture-required",
       `--lang=${lang}`,
       `--accept-lang=${lang}`,
@@ -117,14 +117,19 @@ function trustIn(store, ca) {
  * context of its own: nothing is shared with other pages.
  * @param {Browser} browser
  * @param {string} url
- * @param {{width?: number, height?: number, scheme?: "dark" | "light", camera?: "granted" | "denied"}} [view]
+ * @param {{width?: number, height?: number, scheme?: "dark" | "light", camera?: "granted" | "denied", microphone?: "granted" | "denied"}} [view]
  * @returns {Promise<Page>}
  */
-export async function open(browser, url, { width = 1280, height = 800, scheme = "dark", camera = "granted" } = {}) {
+export async function open(browser, url, { width = 1280, height = 800, scheme = "dark", camera = "granted", microphone = camera } = {}) {
   const context = await browser.createBrowserContext();
   contexts.add(context);
   // What is not in the list is refused.
-  if (!permissive.has(browser)) await context.overridePermissions(new URL(url).origin, camera === "granted" ? ["camera", "microphone", "clipboard-sanitized-write"] : []);
+  /** @type {import("puppeteer-core").Permission[]} */
+  const allowed = [];
+  if (camera === "granted") allowed.push("camera");
+  if (microphone === "granted") allowed.push("microphone");
+  if (allowed.length > 0) allowed.push("clipboard-sanitized-write");
+  if (!permissive.has(browser)) await context.overridePermissions(new URL(url).origin, allowed);
   const page = await context.newPage();
   await page.setViewport({ width, height });
   if (!permissive.has(browser)) await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
@@ -159,6 +164,7 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
       }
     };
     const devices = navigator.mediaDevices;
+    if (!devices) return; // not a secure context
     const getUserMedia = devices.getUserMedia.bind(devices);
     devices.getUserMedia = async (constraints) => {
       seen.media++;

@@ -70,6 +70,22 @@ for (const [input, room] of inputs) {
   test(`${JSON.stringify(input)} means the room ${JSON.stringify(room)}`, () => assert.equal(roomOfInput(input), room));
 }
 
+const codes = ['k7q2m-x9d4t-a0a1a-bbbbb', ' K7Q2M-X9D4T-A0A1A-BBBBB ', 'k7q2m x9d4t a0a1a bbbbb', 'K7Q2MX9D4TA0A1ABBBBB', 'k7q2m – x9d4t — aoaia ‐ bbbbb', 'K7Q2M X9D4T AOALA BBBBB'];
+for (const code of codes) {
+  test(`${JSON.stringify(code)} is the code of a room, however it was written down`, () => assert.equal(roomOfInput(code), 'k7q2m-x9d4t-a0a1a-bbbbb'));
+}
+
+test('what people call a room themselves is no code', () => {
+  for (const name of ['Hello there World peace', 'Tea at 5 o’clock', 'Room-12345', 'k7q2m-x9d4t-a0a1a', 'K7Q2M/X9D4T/A0A1A/BBBBB']) assert.equal(roomOfInput(name), name);
+  assert.equal(roomOfInput('https://call.example/#K7Q2M%20X9D4T%20AOALA%20BBBBB'), 'K7Q2M X9D4T AOALA BBBBB', 'nor is what stands in a link');
+});
+
+test('every new room has a code that may be read out in capitals', () => {
+  for (const name of Array.from({ length: 200 }, newRoomName)) {
+    if (/\d/.test(name)) assert.equal(roomOfInput(name.toUpperCase().replaceAll('-', ' ')), name);
+  }
+});
+
 test('a fragment that is not encoded is taken as it is', () => {
   assert.equal(roomOfFragment('#100%'), '100%');
   assert.equal(roomOfFragment(''), '');

@@ -11,7 +11,7 @@ export class Session {
   #info;
   #seq;
   /** Names this resume, so that asking again after a lost answer is no second use of the key. */
-  #attempt = crypto.randomUUID();
+  #attempt = newAttempt();
   /** @type {string[]} */
   #unheard = [];
   #heard = 0;
@@ -87,7 +87,7 @@ export class Session {
    */
   resumed({ session, seq, heard, lost }) {
     if (session) this.#info = session;
-    this.#attempt = crypto.randomUUID();
+    this.#attempt = newAttempt();
     if (lost) this.#seq = seq;
     if (heard === undefined) {
       // A new server: what the old one heard of these is not known, and they are told anew.
@@ -97,4 +97,9 @@ export class Session {
     this.hears(heard);
     return this.#unheard;
   }
+}
+
+/** 128 random bits. Pages without https have no crypto.randomUUID. */
+function newAttempt() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

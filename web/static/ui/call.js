@@ -4,7 +4,8 @@
 //
 //   body[data-state]  home | permission | joining | knocking | waiting | connecting | connected |
 //                     reconnecting | left | full | key | locked | refused | ended | error
-//   home:  #name, #room, #start (new call), #new-key (its key), #join
+//   home:  #name, #room, #start (new call), #new-key (its key), #join,
+//          #camera-choice, #microphone-choice, #speaker-choice, #speaker-test
 //   call:  #leave, #mic, #camera, #screen, #full, #little, #chat-toggle, #chat-input, #chat-send,
 //          #chat-log (children .msg with .text; your own have .you; files .file[data-state] with .accept,
 //          .refuse, .pause, .cancel), #file-pick (what is to be sent),
@@ -37,6 +38,7 @@ import { keepAwake } from './wakelock.js';
  * @import { SignalingError } from '../sdk/duet.js'
  * @import { SessionInfo } from '../sdk/message.js'
  * @import { Media } from './media.js'
+ * @import { Speaker } from './speaker.js'
  * @import { Store } from './store.js'
  * @import { CallView } from './view.js'
  *
@@ -51,7 +53,7 @@ const noteEveryMs = 5_000;
  * runCall shows a call until it is left. Trying again after a refusal is a new Call
  * with the same camera.
  *
- * @param {Entry & {token: string, media: Media, policy: RTCIceTransportPolicy, signal: AbortSignal, reloaded: AbortSignal}} options
+ * @param {Entry & {token: string, media: Media, speaker: Speaker, policy: RTCIceTransportPolicy, signal: AbortSignal, reloaded: AbortSignal}} options
  *   signal: abort leaves. reloaded: abort leaves for a page that comes back, perhaps
  * @returns {Promise<void>} when the page should show home again
  */
@@ -73,7 +75,7 @@ export async function runCall(options) {
  * @param {Parameters<typeof runCall>[0]} options
  * @returns {Promise<Partial<Entry> | null>} how to try again, or null: not at all
  */
-function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
+function attempt({ media, speaker, policy, signal: outer, reloaded, ...entry }) {
   return new Promise((resolve) => {
     const life = new AbortController();
     const { signal } = life;
@@ -110,7 +112,7 @@ function attempt({ media, policy, signal: outer, reloaded, ...entry }) {
       return enter(store, 'error', { failure: { code: 'unsupported', message: '' } });
     }
     call = new Call({ ...entry, policy, stream: media.stream });
-    follow(call, { store, chat, media, screen, entry, signal });
+    follow(call, { store, chat, media, speaker, screen, entry, signal });
     followRoom(call, signal);
     offerFiles(call, chat, signal);
     rememberSeat(call, entry, media, signal);
@@ -207,11 +209,11 @@ function followRoom(call, signal) {
  * follow lets what happens in the call change what the page shows.
  *
  * @param {Call} call
- * @param {{store: Store<CallView>, chat: ChatPanel, media: Media, screen: Screen, entry: Entry, signal: AbortSignal}} page
+ * @param {{store: Store<CallView>, chat: ChatPanel, media: Media, speaker: Speaker, screen: Screen, entry: Entry, signal: AbortSignal}} page
  */
-function follow(call, { store, chat, media, screen, entry, signal }) {
+function follow(call, { store, chat, media, speaker, screen, entry, signal }) {
   const owned = { signal };
-  const stage = new Stage(signal, () => toast(t('say.play')));
+  const stage = new Stage(speaker, signal, () => toast(t('say.play')));
   const names = () => call.members.map((member) => member.name || t('call.someone.short'));
   const tellDevices = () => call.setDevices({ ...media.on, screen: screen.on });
 

@@ -2,6 +2,7 @@
 
 import { byId, setText } from './dom.js';
 import { onLanguage, t } from './i18n.js';
+import { startNotice } from './notice.js';
 import { startPreview } from './preview.js';
 import { recall, remember } from './remembered.js';
 import { keyOfFragment, keyOfInput, newRoomName, roomOfFragment, roomOfInput, roomProblem, tokenOfInput } from './room.js';
@@ -11,6 +12,7 @@ import { holdToken, takeToken } from './token.js';
  * @import { Entry } from './call.js'
  * @import { Media } from './media.js'
  * @import { Seat } from './seat.js'
+ * @import { Speaker } from './speaker.js'
  *
  * @typedef {{show: (said?: string) => void, hide: () => void, comeBack: (seat: Seat) => void}} Home
  *   comeBack takes a seat again without asking.
@@ -19,17 +21,15 @@ import { holdToken, takeToken } from './token.js';
 /**
  * startHome wires the page. enter is called with the devices open, or given up.
  *
- * @param {{media: Media, relayOnly: boolean, enter: (entry: Entry) => void}} options
+ * @param {{media: Media, speaker: Speaker, relayOnly: boolean, enter: (entry: Entry) => void}} options
  * @returns {Home}
  */
-export function startHome({ media, relayOnly, enter }) {
+export function startHome({ media, speaker, relayOnly, enter }) {
   const view = byId('home', HTMLElement);
   const name = byId('name', HTMLInputElement);
   const room = byId('room', HTMLInputElement);
   const newKey = byId('new-key', HTMLInputElement);
   const problem = byId('room-problem', HTMLElement);
-  const notice = byId('media-notice', HTMLElement);
-  const skip = byId('media-skip', HTMLButtonElement);
   const said = byId('home-said', HTMLElement);
   /** @type {Entry | null} Where the person was going when the devices failed. */
   let heading = null;
@@ -37,7 +37,11 @@ export function startHome({ media, relayOnly, enter }) {
 
   name.value = recall('name');
   byId('home-relay', HTMLElement).hidden = !relayOnly;
-  startPreview(media);
+  startPreview(media, speaker);
+  const skippable = startNotice(media, {
+    retry: () => (heading ? void go(heading) : void media.open()),
+    skip: () => heading !== null && leaveFor(heading),
+  });
 
   /** The words that depend on the invitation, the devices and the language. */
   const render = () => {
@@ -48,26 +52,6 @@ export function startHome({ media, relayOnly, enter }) {
     setText(byId('home-headline', HTMLElement), t(isInvited ? 'home.invited.headline' : 'home.headline'));
     setText(byId('home-lead', HTMLElement), t(isInvited ? 'home.invited.lead' : 'home.lead'));
     if (!view.hidden) document.title = t('home.title');
-    renderNotice();
-  };
-
-  const renderNotice = () => {
-    const failed = media.problem;
-    notice.hidden = failed === null;
-    skip.hidden = heading === null;
-    if (!failed) return;
-    notice.dataset.problem = failed.reason;
-    byId('media-retry', HTMLButtonElement).hidden = failed.reason === 'insecure';
-    if (media.track('audio')) {
-      setText(byId('media-title', HTMLElement), t('media.nocamera'));
-      setText(byId('media-text', HTMLElement), '');
-    } else if (media.track('video')) {
-      setText(byId('media-title', HTMLElement), t('media.nomicrophone'));
-      setText(byId('media-text', HTMLElement), '');
-    } else {
-      setText(byId('media-title', HTMLElement), t(`media.${failed.reason}.title`));
-      setText(byId('media-text', HTMLElement), t(`media.${failed.reason}.text`, { detail: failed.detail }));
-    }
   };
 
   /**
@@ -94,9 +78,9 @@ export function startHome({ media, relayOnly, enter }) {
     document.body.dataset.state = 'permission';
     await media.open();
     document.body.dataset.state = 'home';
-    if (media.problem && !media.track('audio') && !media.track('video')) {
-      renderNotice();
-      return notice.scrollIntoView({ block: 'nearest' });
+    if (stops(media)) {
+      skippable(true);
+      return byId('media-notice', HTMLElement).scrollIntoView({ block: 'nearest' });
     }
     leaveFor(to);
   };
@@ -130,8 +114,6 @@ export function startHome({ media, relayOnly, enter }) {
     readFragment();
     byId('start', HTMLButtonElement).focus();
   });
-  byId('media-retry', HTMLButtonElement).addEventListener('click', () => (heading ? void go(heading) : void media.open()));
-  skip.addEventListener('click', () => heading !== null && leaveFor(heading));
   byId('skip', HTMLButtonElement).addEventListener('click', () => byId('home-main', HTMLElement).focus());
   // Enter in the key's field starts the call that the key is for.
   newKey.addEventListener('keydown', (event) => {
@@ -147,13 +129,13 @@ export function startHome({ media, relayOnly, enter }) {
     byId('start', HTMLButtonElement).click();
   });
   addEventListener('hashchange', () => !view.hidden && readFragment());
-  media.addEventListener('change', renderNotice);
   onLanguage(render);
 
   return {
     show(text = '') {
       view.hidden = false;
       heading = null;
+      skippable(false);
       document.body.dataset.state = 'home';
       said.hidden = text === '';
       setText(said, text);
@@ -169,4 +151,13 @@ export function startHome({ media, relayOnly, enter }) {
       void go({ room: to, key, create: key !== '', name: called, previous: session });
     },
   };
+}
+
+/**
+ * stops tells whether to ask before going on: nothing that is wanted works, and something can be done about it.
+ *
+ * @param {Media} media
+ */
+function stops({ problem, wanted, on }) {
+  return problem !== null && problem.reason !== 'insecure' && (wanted.mic || wanted.camera) && !on.mic && !on.camera;
 }

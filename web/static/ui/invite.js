@@ -19,7 +19,10 @@ export function showInvite(room, key, signal) {
   const text = byId('copy-text', HTMLElement);
   field.value = inviteLink(location.origin, room, key);
   let copied = false;
-  const render = () => setText(text, t(copied ? 'invite.copied' : 'invite.copy'));
+  const render = () => {
+    setText(text, t(copied ? 'invite.copied' : 'invite.copy'));
+    setText(byId('invite-code', HTMLElement), t('invite.code', { host: location.host, room }));
+  };
   const copy = async () => {
     if (!(await writeClipboard(field))) return toast(t('invite.failed'));
     copied = true;

@@ -7,6 +7,7 @@ import { startLanguage, t } from './i18n.js';
 import { Media } from './media.js';
 import { fragmentOf, roomOfFragment } from './room.js';
 import { recallSeat } from './seat.js';
+import { Speaker } from './speaker.js';
 import { tokenFor } from './token.js';
 
 /** @import { Entry } from './call.js' */
@@ -15,7 +16,8 @@ startLanguage();
 // For operators: ?policy=relay shows whether the relay alone carries a call.
 const policy = new URLSearchParams(location.search).get('policy') === 'relay' ? 'relay' : 'all';
 const media = new Media();
-const home = startHome({ media, relayOnly: policy === 'relay', enter: (entry) => void enter(entry) });
+const speaker = new Speaker();
+const home = startHome({ media, speaker, relayOnly: policy === 'relay', enter: (entry) => void enter(entry) });
 home.show();
 const seat = recallSeat(roomOfFragment(location.hash));
 if (seat) home.comeBack(seat); // reloaded in the middle of a call
@@ -42,7 +44,7 @@ async function enter(entry) {
   addEventListener('pagehide', () => reload.abort(), { signal });
   addEventListener('pageshow', ({ persisted }) => persisted && location.reload(), { signal });
   home.hide();
-  await runCall({ ...entry, token: tokenFor(entry.room), media, policy, signal, reloaded: reload.signal });
+  await runCall({ ...entry, token: tokenFor(entry.room), media, speaker, policy, signal, reloaded: reload.signal });
   leave.abort();
   media.stop();
   if (!navigated) history.replaceState(null, '', location.pathname + location.search);

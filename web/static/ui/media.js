@@ -2,8 +2,9 @@
 // from the start page into the call, stopped when the call is over.
 
 import { Emitter } from '../sdk/events.js';
-import { insecure, problemOf } from './problem.js';
-import { recall, remember } from './remembered.js';
+import { constraints, permitted } from './devices.js';
+import { insecure, isRefusal, problemOf, stopped } from './problem.js';
+import { remember } from './remembered.js';
 
 /**
  * @import { Kind } from '../sdk/peer.js'
@@ -12,20 +13,8 @@ import { recall, remember } from './remembered.js';
  * @typedef {{mic: boolean, camera: boolean}} Wanted
  */
 
-/**
- * Constraints of a kind; the remembered device is a wish, a chosen one a must.
- *
- * @param {Kind} kind
- * @param {string} [chosen]
- * @returns {MediaTrackConstraints}
- */
-function constraints(kind, chosen) {
-  const wished = recall(kind === 'audio' ? 'microphone' : 'camera');
-  const deviceId = chosen ? { exact: chosen } : wished ? { ideal: wished } : undefined;
-  return kind === 'audio'
-    ? { deviceId, echoCancellation: true, noiseSuppression: true, autoGainControl: true }
-    : { deviceId, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
-}
+/** Without a secure context there is nothing to ask. */
+const atFirst = navigator.mediaDevices ? null : insecure;
 
 /** @extends {Emitter<{change: null, track: {kind: Kind, track: MediaStreamTrack | null}, gone: {label: string}}>} */
 export class Media extends Emitter {
@@ -34,7 +23,7 @@ export class Media extends Emitter {
   /** @type {Wanted} */
   #wanted = { mic: true, camera: true };
   /** @type {Problem | null} */
-  #problem = null;
+  #problem = atFirst;
   /** @type {Promise<void> | null} */
   #opening = null;
   /** Counts stop(), so that a camera granted after it is let go at once. */
@@ -74,13 +63,7 @@ export class Media extends Emitter {
 
   /** granted tells whether opening will not ask. @returns {Promise<boolean>} */
   async granted() {
-    try {
-      const names = /** @type {PermissionName[]} */ (['camera', 'microphone']);
-      const all = await Promise.all(names.map((name) => navigator.permissions.query({ name })));
-      return all.every(({ state }) => state === 'granted');
-    } catch {
-      return false; // a browser without these names asks when it must
-    }
+    return (await permitted(['audio', 'video'])).length === 2;
   }
 
   /**
@@ -105,12 +88,8 @@ export class Media extends Emitter {
       ...(this.#wanted.mic && !this.#tracks.audio ? ['audio'] : []),
       ...(this.#wanted.camera && !this.#tracks.video ? ['video'] : []),
     ]);
-    if (missing.length === 0) return;
-    this.#problem = null;
-    if (!navigator.mediaDevices?.getUserMedia) {
-      this.#problem = insecure;
-      return;
-    }
+    this.#problem = atFirst;
+    if (missing.length === 0 || this.#problem) return;
     const round = this.#round;
     const problem = await this.#requestAll(missing);
     if (round === this.#round) this.#problem = problem;
@@ -125,11 +104,14 @@ export class Media extends Emitter {
       await this.#request(kinds);
       return null;
     } catch (error) {
-      // One missing or busy device must not cost the other.
-      if (kinds.length === 1 || problemOf(error).reason === 'refused') return problemOf(error);
-      const results = await Promise.allSettled(kinds.map((kind) => this.#request([kind])));
+      const problem = problemOf(error);
+      if (kinds.length === 1) return problem;
+      // One device that is missing, busy or blocked must not cost the other; but nobody is asked twice.
+      const each = isRefusal(problem) ? await permitted(kinds) : kinds;
+      const results = await Promise.allSettled(each.map((kind) => this.#request([kind])));
       const failed = results.find((result) => result.status === 'rejected');
-      return failed ? problemOf(failed.reason) : null;
+      if (failed) return problemOf(failed.reason);
+      return each.length < kinds.length ? problem : null;
     }
   }
 
@@ -144,14 +126,26 @@ export class Media extends Emitter {
   }
 
   /**
+   * release switches a kind off and lets its device go: the camera's light goes out.
+   *
+   * @param {Kind} kind
+   */
+  release(kind) {
+    this.#wanted[kind === 'audio' ? 'mic' : 'camera'] = false;
+    this.#put(kind, null);
+    this.emit('change', null);
+  }
+
+  /**
    * choose switches to a device. Phones open one camera at a time, so the old
-   * track ends first.
+   * track ends first. One that is off stays so.
    *
    * @param {Kind} kind
    * @param {string} deviceId
    */
   async choose(kind, deviceId) {
     remember(kind === 'audio' ? 'microphone' : 'camera', deviceId);
+    if (!this.#tracks[kind] && !this.#wanted[kind === 'audio' ? 'mic' : 'camera']) return;
     this.#put(kind, null);
     try {
       await this.#request([kind], deviceId);
@@ -178,7 +172,7 @@ export class Media extends Emitter {
     this.#put('audio', null);
     this.#put('video', null);
     this.#wanted = { mic: true, camera: true };
-    this.#problem = null;
+    this.#problem = atFirst;
     this.emit('change', null);
   }
 
@@ -199,8 +193,9 @@ export class Media extends Emitter {
    */
   async #request(kinds, deviceId) {
     const round = this.#round;
+    const there = await this.devices();
     const stream = await navigator.mediaDevices.getUserMedia(
-      Object.fromEntries(kinds.map((kind) => [kind, constraints(kind, deviceId)])),
+      Object.fromEntries(kinds.map((kind) => [kind, constraints(kind, there, deviceId)])),
     );
     for (const track of stream.getTracks()) {
       if (round === this.#round) this.#put(track.kind === 'audio' ? 'audio' : 'video', track);
@@ -222,19 +217,26 @@ export class Media extends Emitter {
     if (track) {
       track.enabled = kind === 'audio' ? this.#wanted.mic : this.#wanted.camera;
       this.stream.addTrack(track);
-      track.addEventListener('ended', () => this.#unplugged(kind, track), { once: true }); // not by our stop()
+      track.addEventListener('ended', () => void this.#unplugged(kind, track), { once: true }); // not by our stop()
     }
     if (old !== track) this.emit('track', { kind, track });
   }
 
   /**
+   * #unplugged: the device is gone, or was taken from the page.
+   *
    * @param {Kind} kind
    * @param {MediaStreamTrack} track
    */
-  #unplugged(kind, track) {
+  async #unplugged(kind, track) {
     if (this.#tracks[kind] !== track) return;
     this.#put(kind, null);
+    this.#problem = stopped;
     this.emit('gone', { label: track.label });
     this.emit('change', null);
+    const round = this.#round;
+    const [without] = await permitted([kind]);
+    // Another device takes its place, unless that needs a question in the middle of a call.
+    if (without && round === this.#round) await this.open();
   }
 }

@@ -1,28 +1,26 @@
-// Your own picture and sound before the call, and the choice of devices.
+// Your own picture and sound before the call.
 
-import { byId, h, press, setText } from './dom.js';
+import { startChoices } from './choices.js';
+import { byId, press, setText } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { startMeter } from './meter.js';
 
 /**
- * @import { Kind } from '../sdk/peer.js'
  * @import { Media } from './media.js'
+ * @import { Speaker } from './speaker.js'
  */
 
 /**
  * startPreview keeps the start page's picture, buttons and lists up to date.
  *
  * @param {Media} media
+ * @param {Speaker} speaker
  */
-export function startPreview(media) {
+export function startPreview(media, speaker) {
   const video = byId('preview-video', HTMLVideoElement);
   const enable = byId('preview-enable', HTMLButtonElement);
   const mic = byId('preview-mic', HTMLButtonElement);
   const camera = byId('preview-camera', HTMLButtonElement);
-  const choices = {
-    audio: byId('microphone-choice', HTMLSelectElement),
-    video: byId('camera-choice', HTMLSelectElement),
-  };
   let meter = new AbortController();
 
   const render = () => {
@@ -36,18 +34,20 @@ export function startPreview(media) {
     setText(byId('preview-text', HTMLElement), previewText(media));
     toggle(mic, wanted.mic, wanted.mic ? t('preview.mute') : t('preview.unmute'));
     toggle(camera, wanted.camera, wanted.camera ? t('preview.camera.off') : t('preview.camera.on'));
-    void fillChoices(media, choices);
   };
 
   enable.addEventListener('click', () => void media.open());
-  mic.addEventListener('click', () => void media.setMic(!media.wanted.mic));
-  camera.addEventListener('click', () => {
-    const had = media.track('audio') ?? media.track('video');
-    void media.setCamera(!media.wanted.camera).then(() => had && media.open());
+  // A muted microphone stays open, so that speaking on begins at once; a camera that is off is let go.
+  mic.addEventListener('click', async () => {
+    await media.setMic(!media.wanted.mic);
+    if (media.wanted.mic && media.track('video')) await media.open(); // it was off when the camera was asked for
+    if (media.wanted.mic) await media.open();
   });
-  for (const kind of /** @type {Kind[]} */ (['audio', 'video'])) {
-    choices[kind].addEventListener('change', () => void media.choose(kind, choices[kind].value));
-  }
+  camera.addEventListener('click', async () => {
+    if (media.wanted.camera) return media.release('video');
+    await media.setCamera(true);
+    await media.open();
+  });
   media.addEventListener('track', ({ detail: { kind, track } }) => {
     if (kind !== 'audio') return;
     meter.abort();
@@ -57,6 +57,7 @@ export function startPreview(media) {
   media.addEventListener('change', render);
   onLanguage(render);
   render();
+  startChoices(media, speaker);
 }
 
 /**
@@ -76,30 +77,4 @@ function previewText(media) {
   if (media.on.camera) return '';
   if (!media.track('audio') && !media.track('video') && media.wanted.camera) return media.problem ? t('preview.none') : t('preview.hint');
   return media.wanted.camera ? t('preview.none') : t('preview.off');
-}
-
-/**
- * @param {Media} media
- * @param {Record<Kind, HTMLSelectElement>} choices
- */
-async function fillChoices(media, choices) {
-  const devices = await media.devices();
-  for (const kind of /** @type {Kind[]} */ (['audio', 'video'])) {
-    const found = devices.filter((device) => device.kind === `${kind}input`);
-    // Before permission browsers list devices without names.
-    const known = found.filter(({ deviceId }) => deviceId !== '');
-    const current = media.track(kind)?.getSettings().deviceId ?? '';
-    const name = kind === 'audio' ? 'media.device.microphone' : 'media.device.camera';
-    const options = known.map((device, i) => {
-      const label = device.label || t(name, { number: i + 1 });
-      return h('option', { value: device.deviceId, selected: device.deviceId === current }, label);
-    });
-    const none = h('option', { value: '' }, found.length > 0 ? t('media.device.unknown') : t('media.device.none'));
-    const select = choices[kind];
-    const next = options.length > 0 ? options : [none];
-    const same = [...select.options].map(({ value, text }) => value + text).join() === next.map(({ value, text }) => value + text).join();
-    if (!same) select.replaceChildren(...next);
-    if (current) select.value = current;
-    select.disabled = options.length === 0;
-  }
 }

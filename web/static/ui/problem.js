@@ -1,13 +1,13 @@
 // Why there is no camera or microphone, for people. Pure.
 
 /**
- * @typedef {'refused' | 'refused.system' | 'missing' | 'busy' | 'insecure' | 'unknown'} Reason
+ * @typedef {'refused' | 'refused.system' | 'dismissed' | 'missing' | 'busy' | 'stopped' | 'insecure' | 'unknown'} Reason
  * @typedef {{reason: Reason, detail: string}} Problem
  */
 
 /**
  * problemOf reads what getUserMedia rejected with. Browsers differ: a refusal by
- * the system shows in Chromium's message only.
+ * the system, or a question that was closed, shows in Chromium's message only.
  *
  * @param {unknown} error
  * @returns {Problem}
@@ -18,6 +18,7 @@ export function problemOf(error) {
   switch (name) {
     case 'NotAllowedError':
     case 'PermissionDeniedError':
+      if (/dismissed/i.test(message)) return { reason: 'dismissed', detail };
       return { reason: /system/i.test(message) ? 'refused.system' : 'refused', detail };
     case 'SecurityError':
       return { reason: 'refused', detail };
@@ -33,6 +34,12 @@ export function problemOf(error) {
       return { reason: 'unknown', detail };
   }
 }
+
+/** @param {Problem} problem */
+export const isRefusal = ({ reason }) => reason === 'dismissed' || reason.startsWith('refused');
+
+/** What worked was unplugged, or taken away. */
+export const stopped = /** @type {Problem} */ ({ reason: 'stopped', detail: '' });
 
 /** The page is not in a secure context. */
 export const insecure = /** @type {Problem} */ ({ reason: 'insecure', detail: '' });

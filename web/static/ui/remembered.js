@@ -1,6 +1,6 @@
 // What this browser remembers between visits; nothing where storage is forbidden.
 
-/** @typedef {'name' | 'camera' | 'microphone' | 'corner'} Remembered */
+/** @typedef {'name' | 'camera' | 'microphone' | 'speaker' | 'corner'} Remembered */
 
 /** @param {Remembered} what */
 export function recall(what) {

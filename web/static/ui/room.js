@@ -6,6 +6,8 @@ import { maxNameCharacters } from '../sdk/message.js';
 const alphabet = 'abcdefghjkmnpqrstvwxyz0123456789';
 const groups = 4;
 const groupLength = 5;
+/** A name of ours as people write it down: capitals, spaces, dashes of any kind. */
+const written = /^[a-z0-9]{5}(?:[\s\p{Pd}]*[a-z0-9]{5}){3}$/iu;
 
 /**
  * newRoomName is a name that nobody guesses: 100 random bits, "k7q2m-x9d4t-…".
@@ -79,7 +81,19 @@ function decoded(text) {
  */
 export function roomOfInput(text) {
   const fragment = fragmentOfInput(text);
-  return fragment === null ? text.trim() : roomOfFragment(fragment);
+  return fragment === null ? codeOf(text.trim()) : roomOfFragment(fragment);
+}
+
+/**
+ * codeOf is the name that newRoomName made, from what somebody heard or wrote down: o is 0, i and l are 1.
+ * Other names stay as they are: those without a digit are words.
+ *
+ * @param {string} text
+ */
+function codeOf(text) {
+  if (!written.test(text) || !/\d/.test(text)) return text;
+  const characters = text.toLowerCase().replace(/[\s\p{Pd}]/gu, '').replace(/o/g, '0').replace(/[il]/g, '1');
+  return characters.replace(/.{5}(?=.)/g, '$&-');
 }
 
 /**

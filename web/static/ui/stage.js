@@ -6,6 +6,7 @@ import { onLanguage, t } from './i18n.js';
 /**
  * @import { Devices } from '../sdk/chat.js'
  * @import { Member } from '../sdk/message.js'
+ * @import { Speaker } from './speaker.js'
  *
  * @typedef {{
  *   member: Member, stream: MediaStream, box: HTMLElement, video: HTMLVideoElement,
@@ -18,14 +19,17 @@ export class Stage {
   #root = byId('tiles', HTMLElement);
   /** @type {Map<MediaStream, Tile>} */
   #tiles = new Map();
+  #speaker;
   #signal;
   #onSilent;
 
   /**
+   * @param {Speaker} speaker  where the others are heard
    * @param {AbortSignal} signal  ends the call
    * @param {() => void} onSilent  the browser wants a gesture before it plays sound
    */
-  constructor(signal, onSilent) {
+  constructor(speaker, signal, onSilent) {
+    this.#speaker = speaker;
     this.#signal = signal;
     this.#onSilent = onSilent;
     signal.addEventListener('abort', () => {
@@ -65,6 +69,7 @@ export class Stage {
       );
     };
     this.#tiles.set(stream, tile);
+    this.#speaker.add(video);
     video.srcObject = stream;
     for (const track of stream.getTracks()) this.watch(stream, track);
     this.#root.append(box);
@@ -90,6 +95,7 @@ export class Stage {
     const tile = this.#tiles.get(stream);
     if (!tile) return;
     this.#tiles.delete(stream);
+    this.#speaker.remove(tile.video);
     tile.video.srcObject = null;
     tile.box.remove();
     this.#renderAll();

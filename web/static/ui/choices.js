@@ -1,0 +1,74 @@
+// The lists of cameras, microphones and speakers, and the sound that tells whether one hears anything.
+
+import { byId, h } from './dom.js';
+import { onLanguage, t } from './i18n.js';
+import { recall } from './remembered.js';
+import { canChooseSpeaker } from './speaker.js';
+
+/**
+ * @import { Media } from './media.js'
+ * @import { Speaker } from './speaker.js'
+ */
+
+/**
+ * startChoices keeps the lists up to date.
+ *
+ * @param {Media} media
+ * @param {Speaker} speaker
+ */
+export function startChoices(media, speaker) {
+  const camera = byId('camera-choice', HTMLSelectElement);
+  const microphone = byId('microphone-choice', HTMLSelectElement);
+  const output = byId('speaker-choice', HTMLSelectElement);
+  byId('speaker-row', HTMLElement).hidden = !canChooseSpeaker;
+
+  const render = async () => {
+    const devices = await media.devices();
+    /** @param {MediaDeviceKind} kind */
+    const of = (kind) => devices.filter((device) => device.kind === kind);
+    const used = (/** @type {'audio' | 'video'} */ kind) => media.track(kind)?.getSettings().deviceId;
+    fill(camera, of('videoinput'), used('video') ?? recall('camera'), (number) => t('media.device.camera', { number }));
+    fill(microphone, of('audioinput'), used('audio') ?? recall('microphone'), (number) => t('media.device.microphone', { number }));
+    fill(output, withDefault(of('audiooutput')), speaker.current, (number) => t('media.device.speaker', { number }));
+  };
+
+  camera.addEventListener('change', () => void media.choose('video', camera.value));
+  microphone.addEventListener('change', () => void media.choose('audio', microphone.value));
+  output.addEventListener('change', () => void speaker.choose(output.value));
+  byId('speaker-test', HTMLButtonElement).addEventListener('click', () => void speaker.test().catch(() => {})); // heard or not: that is the test
+  media.addEventListener('track', () => void speaker.follow()); // with a device come the names of all
+  media.addEventListener('change', () => void render());
+  speaker.addEventListener('change', () => void render());
+  onLanguage(() => void render());
+  void render();
+}
+
+/**
+ * @typedef {{deviceId: string, label: string}} Choice
+ *
+ * @param {Choice[]} outputs
+ * @returns {Choice[]} with the system's own speaker first, which only some browsers list
+ */
+function withDefault(outputs) {
+  const known = outputs.some(({ deviceId }) => deviceId !== '');
+  const own = { deviceId: '', label: t('media.device.default') };
+  return known ? [own, ...outputs.filter(({ deviceId }) => deviceId !== 'default' && deviceId !== '')] : outputs;
+}
+
+/**
+ * @param {HTMLSelectElement} select
+ * @param {Choice[]} found
+ * @param {string} current
+ * @param {(number: number) => string} nameless
+ */
+function fill(select, found, current, nameless) {
+  // Before permission browsers list devices without names.
+  const known = found.filter(({ deviceId, label }) => deviceId !== '' || label !== '');
+  const options = known.map((device, i) => h('option', { value: device.deviceId }, device.label || nameless(i + 1)));
+  const none = h('option', { value: '' }, found.length > 0 ? t('media.device.unknown') : t('media.device.none'));
+  const next = options.length > 0 ? options : [none];
+  const same = [...select.options].map(({ value, text }) => value + text).join() === next.map(({ value, text }) => value + text).join();
+  if (!same) select.replaceChildren(...next);
+  if (known.some(({ deviceId }) => deviceId === current)) select.value = current;
+  select.disabled = options.length === 0;
+}
