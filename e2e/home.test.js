@@ -300,6 +300,7 @@ test("insecure: an address without https is explained at once, and one can still
     assert.equal(await page.evaluate(() => isSecureContext), false);
     await page.waitForSelector('#media-notice[data-problem="insecure"]', { visible: true });
     assert.match(await text(page, "#media-text"), /https:\/\//);
+    assert.deepEqual(await page.$$eval("#device-row, #speaker-row", (rows) => rows.map((row) => row.checkVisibility())), [false, false]);
     await shoot(page, "home-insecure");
     await page.click("#join");
     await state(page, "waiting");
@@ -342,7 +343,7 @@ async function shoot(page, name) {
   for (const [width, height] of /** @type {[number, number][]} */ ([[360, 740], [768, 1024], [1440, 900]])) {
     await page.setViewport({ width, height });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width} pixels`);
-    await page.screenshot({ path: join(artifacts, `${name}-${width}.png`), fullPage: true });
+    await page.screenshot({ path: join(artifacts, `${name}-${width}.png`), fullPage: name.startsWith("home") });
   }
   await page.setViewport({ width: 1280, height: 800 });
 }

@@ -20,7 +20,8 @@ export function startChoices(media, speaker) {
   const camera = byId('camera-choice', HTMLSelectElement);
   const microphone = byId('microphone-choice', HTMLSelectElement);
   const output = byId('speaker-choice', HTMLSelectElement);
-  byId('speaker-row', HTMLElement).hidden = !canChooseSpeaker;
+  byId('speaker-row', HTMLElement).hidden = !canChooseSpeaker || !navigator.mediaDevices;
+  byId('device-row', HTMLElement).hidden = !navigator.mediaDevices; // not a secure context: there is nothing to choose
 
   const render = async () => {
     const devices = await media.devices();
