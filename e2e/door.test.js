@@ -119,7 +119,7 @@ test("a locked call is knocked at; one inside lets in with the keyboard, or does
 
 test("a host puts somebody out, who is told so and does not come back by itself", async () => {
   const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "kick" });
-  assert.equal(await bo.$eval("#more", (button) => /** @type {HTMLElement} */ (button).hidden), true, "a guest has no such menu");
+  assert.equal(await bo.$eval("#host", (part) => /** @type {HTMLElement} */ (part).hidden), true, "a guest has no such menu");
   await choose(ann, "#kicks button");
   await state(bo, "ended");
   assert.match(await text(bo, "#scene-title"), /put out/);
@@ -148,5 +148,6 @@ test("when the host leaves, the other one is the host", async () => {
   await until("Bo sees who hosts", async () => /Host/.test(await text(bo, "#tiles")));
   await ann.click("#leave");
   await state(bo, "left");
-  await shows(bo, "#more");
+  await bo.click("#more");
+  await shows(bo, "#end");
 });

@@ -24,7 +24,7 @@ test("a reload is back in the locked call at once, as the same person, muted as 
   assert.ok(Date.now() - began < soon, `${Date.now() - began} ms`);
   await until("Bo sees the same name", async () => (await bo.$eval("#status", (status) => status.textContent)) === "Ann");
   assert.equal(await ann.$eval("#mic", (button) => button.getAttribute("aria-pressed")), "true", "it would be heard without knowing");
-  assert.equal(await ann.$eval("#more", (button) => /** @type {HTMLElement} */ (button).hidden), false, "it hosts no more");
+  assert.equal(await ann.$eval("#host", (part) => /** @type {HTMLElement} */ (part).hidden), false, "it hosts no more");
   await until("the video flows both ways", async () =>
     (await Promise.all([ann, bo].map((page) => page.$eval("#remote-video", (video) => /** @type {HTMLVideoElement} */ (video).currentTime)))).every((time) => time > 0.5));
   await say(bo, "welcome back");

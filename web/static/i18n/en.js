@@ -75,6 +75,11 @@ export default {
   'media.skip': 'Join without them',
   'media.skip.one': 'Join without it',
   'media.gone': '{device} was unplugged.',
+  'media.gone.instead': '{device} stopped. {instead} has taken its place.',
+  'media.gone.video': '{device} stopped, and no other camera started: the other person hears you but does not see you.',
+  'media.gone.audio': '{device} stopped, and no other microphone started: the other person sees you but does not hear you.',
+  'media.found': '{device} is used now.',
+  'media.choice.failed': '{device} did not start. {reason}',
   'media.device.camera': 'Camera {number}',
   'media.device.microphone': 'Microphone {number}',
   'media.device.speaker': 'Speaker {number}',
@@ -187,7 +192,7 @@ export default {
   'control.little.end': 'Back into the page',
   'control.chat': 'Chat',
   'control.chat.unread': 'Chat, unread: {count}',
-  'control.more': 'Room',
+  'control.more': 'Devices and room',
   'control.help': 'Keyboard',
   'control.leave': 'Leave call',
 
@@ -209,6 +214,8 @@ export default {
   'knock.admit.label': 'Admit {name}',
   'knock.refuse': 'Refuse',
   'knock.refuse.label': 'Refuse {name}',
+
+  'devices.title': 'Devices',
 
   'host.title': 'You host this call',
   'host.lock': 'Lock the call',

@@ -76,6 +76,11 @@ const zh = {
   'media.skip': '不用设备直接加入',
   'media.skip.one': '不用它直接加入',
   'media.gone': '{device} 已拔出。',
+  'media.gone.instead': '{device} 已停止，改用 {instead}。',
+  'media.gone.video': '{device} 已停止，也没有其他摄像头可用：对方能听到你，但看不到你。',
+  'media.gone.audio': '{device} 已停止，也没有其他麦克风可用：对方能看到你，但听不到你。',
+  'media.found': '现在使用 {device}。',
+  'media.choice.failed': '{device} 未能启动。{reason}',
   'media.device.camera': '摄像头 {number}',
   'media.device.microphone': '麦克风 {number}',
   'media.device.speaker': '扬声器 {number}',
@@ -188,7 +193,7 @@ const zh = {
   'control.little.end': '回到页面',
   'control.chat': '聊天',
   'control.chat.unread': '聊天，未读 {count} 条',
-  'control.more': '房间',
+  'control.more': '设备与房间',
   'control.help': '快捷键',
   'control.leave': '离开通话',
 
@@ -210,6 +215,8 @@ const zh = {
   'knock.admit.label': '允许 {name} 进入',
   'knock.refuse': '拒绝',
   'knock.refuse.label': '拒绝 {name}',
+
+  'devices.title': '设备',
 
   'host.title': '你是主持人',
   'host.lock': '锁定通话',

@@ -14,11 +14,13 @@
 //          #invite-link (its value), #copy-invite, #retry, #back
 //   key:   #room-key, #open (the room); locked and refused: #knock
 //   inside a locked room: #locked, #knocks (children .knock with .admit and .refuse)
-//   hosts: #more, which opens #host-menu: #lock, #kicks (a button each), #end
+//   #more opens #host-menu: #call-camera-choice, #call-microphone-choice, #call-speaker-choice,
+//          #call-media (why one of them is missing); for hosts #lock, #kicks (a button each), #end
 //   #mic, #camera: aria-pressed="true" means switched off; #screen: that it is shared.
 //   #media-notice[data-problem]: why there is no camera or microphone; #media-retry, #media-skip.
 
 import { Call } from '../sdk/duet.js';
+import { startCallDevices } from './call-devices.js';
 import { ChatPanel } from './chat-panel.js';
 import { startControls } from './controls.js';
 import { byId } from './dom.js';
@@ -271,11 +273,9 @@ function follow(call, { store, chat, media, speaker, screen, entry, signal }) {
   );
   screen.addEventListener('track', ({ detail: { kind, track } }) => call.setTrack(kind, track), owned);
   screen.addEventListener('change', tellDevices, owned);
-  media.addEventListener('gone', ({ detail: { label } }) => toast(t('media.gone', { device: label })), owned);
   media.addEventListener('change', tellDevices, owned);
   tellDevices();
-  if (media.problem && media.track('audio')) toast(t('media.nocamera'));
-  else if (media.problem && media.track('video')) toast(t('media.nomicrophone'));
+  startCallDevices(media, speaker, signal);
 }
 
 /** What the page shows after a refusal. @type {Record<string, CallView['state']>} */

@@ -2,26 +2,28 @@
 
 import { byId, h } from './dom.js';
 import { onLanguage, t } from './i18n.js';
+import { textOf } from './notice.js';
 import { recall } from './remembered.js';
 import { canChooseSpeaker } from './speaker.js';
 
 /**
+ * @import { Kind } from '../sdk/peer.js'
  * @import { Media } from './media.js'
  * @import { Speaker } from './speaker.js'
  */
 
 /**
- * startChoices keeps the lists up to date.
+ * startChoices keeps the lists of a page up to date, until the signal aborts.
  *
- * @param {Media} media
- * @param {Speaker} speaker
+ * @param {{media: Media, speaker: Speaker, tell: (text: string) => void, prefix?: string, signal?: AbortSignal}} options
+ *   tell: says what went wrong. prefix: of the ids of the lists
  */
-export function startChoices(media, speaker) {
-  const camera = byId('camera-choice', HTMLSelectElement);
-  const microphone = byId('microphone-choice', HTMLSelectElement);
-  const output = byId('speaker-choice', HTMLSelectElement);
-  byId('speaker-row', HTMLElement).hidden = !canChooseSpeaker || !navigator.mediaDevices;
-  byId('device-row', HTMLElement).hidden = !navigator.mediaDevices; // not a secure context: there is nothing to choose
+export function startChoices({ media, speaker, tell, prefix = '', signal }) {
+  const camera = byId(`${prefix}camera-choice`, HTMLSelectElement);
+  const microphone = byId(`${prefix}microphone-choice`, HTMLSelectElement);
+  const output = byId(`${prefix}speaker-choice`, HTMLSelectElement);
+  byId(`${prefix}speaker-row`, HTMLElement).hidden = !canChooseSpeaker || !navigator.mediaDevices;
+  byId(`${prefix}device-row`, HTMLElement).hidden = !navigator.mediaDevices; // not a secure context: there is nothing to choose
 
   const render = async () => {
     const devices = await media.devices();
@@ -33,14 +35,24 @@ export function startChoices(media, speaker) {
     fill(output, withDefault(of('audiooutput')), speaker.current, (number) => t('media.device.speaker', { number }));
   };
 
-  camera.addEventListener('change', () => void media.choose('video', camera.value));
-  microphone.addEventListener('change', () => void media.choose('audio', microphone.value));
-  output.addEventListener('change', () => void speaker.choose(output.value));
-  byId('speaker-test', HTMLButtonElement).addEventListener('click', () => void speaker.test().catch(() => {})); // heard or not: that is the test
-  media.addEventListener('track', () => void speaker.follow()); // with a device come the names of all
-  media.addEventListener('change', () => void render());
-  speaker.addEventListener('change', () => void render());
-  onLanguage(() => void render());
+  /**
+   * @param {Kind} kind
+   * @param {HTMLSelectElement} list
+   */
+  const choose = async (kind, list) => {
+    const device = list.selectedOptions[0]?.text ?? '';
+    const failed = await media.choose(kind, list.value);
+    if (failed) tell(t('media.choice.failed', { device, reason: textOf(failed) }));
+  };
+  const owned = { signal };
+  camera.addEventListener('change', () => void choose('video', camera), owned);
+  microphone.addEventListener('change', () => void choose('audio', microphone), owned);
+  output.addEventListener('change', () => void speaker.choose(output.value), owned);
+  // Heard or not: that is the test.
+  byId(`${prefix}speaker-test`, HTMLButtonElement).addEventListener('click', () => void speaker.test().catch(() => {}), owned);
+  media.addEventListener('change', () => void render(), owned);
+  speaker.addEventListener('change', () => void render(), owned);
+  onLanguage(() => void render(), signal);
   void render();
 }
 

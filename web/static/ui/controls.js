@@ -2,13 +2,15 @@
 
 import { byId, press } from './dom.js';
 import { onLanguage, t } from './i18n.js';
-import { say } from './live.js';
+import { say, toast } from './live.js';
+import { wordsOf } from './notice.js';
 import { toggle } from './preview.js';
 import { canShare } from './screen.js';
 import { startSelf } from './self.js';
 import { startWindow } from './window.js';
 
 /**
+ * @import { Key } from './i18n.js'
  * @import { Media } from './media.js'
  * @import { Screen } from './screen.js'
  */
@@ -43,12 +45,21 @@ export function startControls({ media, screen, leave, toggleChat, signal }) {
   const toggleMic = async () => {
     await media.setMic(!media.on.mic);
     if (media.wanted.mic) await media.open();
-    say(t(media.on.mic ? 'say.unmuted' : 'say.muted'));
+    tell('mic', media.on.mic ? 'say.unmuted' : 'say.muted');
   };
   const toggleCamera = async () => {
     await media.setCamera(!media.on.camera);
     if (media.wanted.camera) await media.open();
-    say(t(media.on.camera ? 'say.camera.on' : 'say.camera.off'));
+    tell('camera', media.on.camera ? 'say.camera.on' : 'say.camera.off');
+  };
+  /**
+   * @param {'mic' | 'camera'} what
+   * @param {Key} words
+   */
+  const tell = (what, words) => {
+    const failed = media.wanted[what] && !media.on[what] && wordsOf(media);
+    if (failed) toast(`${failed.title} ${failed.text}`);
+    else say(t(words));
   };
 
   const toggleScreen = async () => {

@@ -16,12 +16,12 @@ export function startHostMenu(call, signal) {
   const menu = byId('host-menu', HTMLElement);
   const lock = byId('lock', HTMLButtonElement);
   const more = byId('more', HTMLButtonElement);
+  const host = byId('host', HTMLElement);
   let locked = false;
 
   const render = () => {
     const { room } = call;
-    more.hidden = !room.host;
-    if (!room.host) close(menu);
+    host.hidden = !room.host;
     byId('locked', HTMLElement).hidden = !room.locked;
     setText(lock, t(room.locked ? 'host.unlock' : 'host.lock'));
     if (room.locked !== locked) say(t(room.locked ? 'say.locked' : 'say.unlocked'));
@@ -39,7 +39,7 @@ export function startHostMenu(call, signal) {
   render();
   const end = () => {
     close(menu);
-    more.hidden = true;
+    host.hidden = true;
     byId('locked', HTMLElement).hidden = true;
   };
   call.addEventListener('ended', end, { signal });

@@ -11,12 +11,14 @@ import { remember } from './remembered.js';
  * @import { Problem } from './problem.js'
  *
  * @typedef {{mic: boolean, camera: boolean}} Wanted
+ * @typedef {{kind: Kind, label: string, instead: string}} Gone
+ *   What was unplugged, and the device that has taken its place; "" where none has.
  */
 
 /** Without a secure context there is nothing to ask. */
 const atFirst = navigator.mediaDevices ? null : insecure;
 
-/** @extends {Emitter<{change: null, track: {kind: Kind, track: MediaStreamTrack | null}, gone: {label: string}}>} */
+/** @extends {Emitter<{change: null, track: {kind: Kind, track: MediaStreamTrack | null}, gone: Gone, found: {label: string}}>} */
 export class Media extends Emitter {
   /** @type {Record<Kind, MediaStreamTrack | null>} */
   #tracks = { audio: null, video: null };
@@ -28,13 +30,15 @@ export class Media extends Emitter {
   #opening = null;
   /** Counts stop(), so that a camera granted after it is let go at once. */
   #round = 0;
+  /** Counts requests: of two choices the later one counts. @type {Record<Kind, number>} */
+  #turn = { audio: 0, video: 0 };
 
   /** The stream that previews show; its tracks come and go. */
   stream = new MediaStream();
 
   constructor() {
     super();
-    navigator.mediaDevices?.addEventListener('devicechange', () => this.emit('change', null));
+    navigator.mediaDevices?.addEventListener('devicechange', () => void this.#changed());
   }
 
   get problem() {
@@ -84,15 +88,17 @@ export class Media extends Emitter {
   }
 
   async #open() {
-    const missing = /** @type {Kind[]} */ ([
-      ...(this.#wanted.mic && !this.#tracks.audio ? ['audio'] : []),
-      ...(this.#wanted.camera && !this.#tracks.video ? ['video'] : []),
-    ]);
+    const missing = this.#missing();
     this.#problem = atFirst;
     if (missing.length === 0 || this.#problem) return;
     const round = this.#round;
     const problem = await this.#requestAll(missing);
     if (round === this.#round) this.#problem = problem;
+  }
+
+  /** @returns {Kind[]} what is wanted and not there */
+  #missing() {
+    return [...(this.#wanted.mic && !this.#tracks.audio ? [/** @type {Kind} */ ('audio')] : []), ...(this.#wanted.camera && !this.#tracks.video ? [/** @type {Kind} */ ('video')] : [])];
   }
 
   /**
@@ -138,22 +144,33 @@ export class Media extends Emitter {
 
   /**
    * choose switches to a device. Phones open one camera at a time, so the old
-   * track ends first. One that is off stays so.
+   * track ends first. One that is off stays so. Where the device does not start,
+   * the one before comes back.
    *
    * @param {Kind} kind
    * @param {string} deviceId
+   * @returns {Promise<Problem | null>} why it did not start
    */
   async choose(kind, deviceId) {
-    remember(kind === 'audio' ? 'microphone' : 'camera', deviceId);
-    if (!this.#tracks[kind] && !this.#wanted[kind === 'audio' ? 'mic' : 'camera']) return;
+    const note = () => remember(kind === 'audio' ? 'microphone' : 'camera', deviceId);
+    const before = this.#tracks[kind]?.getSettings().deviceId;
+    if (!this.#tracks[kind] && !this.#wanted[kind === 'audio' ? 'mic' : 'camera']) {
+      note();
+      return null;
+    }
     this.#put(kind, null);
+    this.#problem = null;
     try {
       await this.#request([kind], deviceId);
-      this.#problem = null;
+      note();
+      return null;
     } catch (error) {
-      this.#problem = problemOf(error);
+      const problem = problemOf(error);
+      await this.#request([kind], before).catch(() => (this.#problem = problem));
+      return problem;
+    } finally {
+      this.emit('change', null);
     }
-    this.emit('change', null);
   }
 
   /** @returns {Promise<MediaDeviceInfo[]>} */
@@ -193,12 +210,14 @@ export class Media extends Emitter {
    */
   async #request(kinds, deviceId) {
     const round = this.#round;
+    const turns = new Map(kinds.map((kind) => [kind, ++this.#turn[kind]]));
     const there = await this.devices();
     const stream = await navigator.mediaDevices.getUserMedia(
       Object.fromEntries(kinds.map((kind) => [kind, constraints(kind, there, deviceId)])),
     );
     for (const track of stream.getTracks()) {
-      if (round === this.#round) this.#put(track.kind === 'audio' ? 'audio' : 'video', track);
+      const kind = track.kind === 'audio' ? 'audio' : 'video';
+      if (round === this.#round && turns.get(kind) === this.#turn[kind]) this.#put(kind, track);
       else track.stop();
     }
   }
@@ -232,11 +251,29 @@ export class Media extends Emitter {
     if (this.#tracks[kind] !== track) return;
     this.#put(kind, null);
     this.#problem = stopped;
-    this.emit('gone', { label: track.label });
     this.emit('change', null);
+    await this.#replace();
+    this.emit('gone', { kind, label: track.label, instead: this.#tracks[kind]?.label ?? '' });
+  }
+
+  /** #changed: a device was plugged in or out. What is new takes the place of what is missing. */
+  async #changed() {
+    this.emit('change', null);
+    if (this.#problem?.reason !== 'missing') return;
+    for (const kind of await this.#replace()) this.emit('found', { label: this.#tracks[kind]?.label ?? '' });
+  }
+
+  /**
+   * #replace opens what is missing, unless that needs a question in the middle of a call.
+   *
+   * @returns {Promise<Kind[]>} what is there now
+   */
+  async #replace() {
     const round = this.#round;
-    const [without] = await permitted([kind]);
-    // Another device takes its place, unless that needs a question in the middle of a call.
-    if (without && round === this.#round) await this.open();
+    const missing = this.#missing();
+    const free = await permitted(missing);
+    if (free.length < missing.length || round !== this.#round) return [];
+    await this.open();
+    return missing.filter((kind) => this.#tracks[kind]);
   }
 }

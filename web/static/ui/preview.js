@@ -40,7 +40,6 @@ export function startPreview(media, speaker) {
   // A muted microphone stays open, so that speaking on begins at once; a camera that is off is let go.
   mic.addEventListener('click', async () => {
     await media.setMic(!media.wanted.mic);
-    if (media.wanted.mic && media.track('video')) await media.open(); // it was off when the camera was asked for
     if (media.wanted.mic) await media.open();
   });
   camera.addEventListener('click', async () => {
@@ -57,7 +56,11 @@ export function startPreview(media, speaker) {
   media.addEventListener('change', render);
   onLanguage(render);
   render();
-  startChoices(media, speaker);
+  startChoices({ media, speaker, tell: (text) => {
+    byId('home-said', HTMLElement).hidden = false;
+    setText(byId('home-said', HTMLElement), text);
+  } });
+  media.addEventListener('track', () => void speaker.follow()); // with a device come the names of all
 }
 
 /**
