@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -50,6 +51,7 @@ const permissionsPolicy = "camera=(self), microphone=(self), display-capture=(se
 // file is one embedded file, ready to be sent.
 type file struct {
 	content     []byte
+	gzip        []byte // nil where it is not smaller
 	contentType string
 	etag        string
 	// shared files may be imported by pages of other origins.
@@ -59,7 +61,7 @@ type file struct {
 // Handler serves the pages and the SDK: GET and HEAD only, but for POST /qr; every other address is
 // answered with a page that says so.
 func Handler() http.Handler {
-	files, missing := load(static)
+	files, missing := loaded()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w.Header())
 		if r.Method == http.MethodPost && r.URL.Path == "/qr" {
@@ -79,6 +81,9 @@ func Handler() http.Handler {
 	})
 }
 
+// loaded is what the binary holds, compressed once however many servers there are.
+var loaded = sync.OnceValues(func() (files map[string]file, missing file) { return load(static) })
+
 // load reads the embedded tree into a map from URL path to file. The tree is part
 // of the binary: what is wrong with it is a mistake of ours, found by any test.
 func load(tree fs.FS) (files map[string]file, missing file) {
@@ -95,26 +100,35 @@ func load(tree fs.FS) (files map[string]file, missing file) {
 		if !ok {
 			return fmt.Errorf("%s: no content type for %q files", name, path.Ext(name))
 		}
-		sum := sha256.Sum256(content)
 		relative := strings.TrimPrefix(name, "static/")
-		loaded := file{
+		one := file{
 			content:     content,
 			contentType: contentType,
-			etag:        `"` + hex.EncodeToString(sum[:16]) + `"`,
 			shared:      strings.HasPrefix(relative, "sdk/"),
 		}
 		switch address, isPage := pages[relative]; {
 		case relative == notFound:
-			missing = loaded
+			missing = one
 		case isPage:
-			files[address] = loaded
+			files[address] = one
 		default:
-			files["/"+relative] = loaded
+			files["/"+relative] = one
 		}
 		return nil
 	})
 	if err != nil {
 		panic("web: " + err.Error())
+	}
+	for _, address := range pages {
+		page := files[address]
+		page.content = withPreloads(page.content, files)
+		files[address] = page
+	}
+	for address, one := range files {
+		sum := sha256.Sum256(one.content)
+		one.etag = hex.EncodeToString(sum[:16])
+		one.gzip = gzipped(one.content)
+		files[address] = one
 	}
 	return files, missing
 }
@@ -133,13 +147,19 @@ func setHeaders(h http.Header) {
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
-	h.Set("ETag", f.etag)
+	h.Set("Vary", "Accept-Encoding")
+	content, tag := f.content, f.etag
+	if f.gzip != nil && takesGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		content, tag = f.gzip, tag+"-gzip"
+	}
+	h.Set("ETag", `"`+tag+`"`)
 	if f.shared {
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	// It answers If-None-Match by the ETag, and HEAD; without a time there is no Last-Modified.
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
 func (f file) serveNotFound(w http.ResponseWriter, r *http.Request) {
