@@ -116,10 +116,6 @@ export async function walkCall(browser, url, visit) {
   await shows(ann, "#chat-log .msg:not(.you)");
   await visit("chat", ann);
   await ann.click("#chat-close");
-  await bo.click("#camera");
-  await bo.click("#mic");
-  await ann.waitForFunction(() => document.querySelectorAll("#tiles .fact").length > 2);
-  await visit("muted", ann);
 
   try {
     wall("meta l4proto udp numgen random mod 10 < 3");
@@ -132,6 +128,10 @@ export async function walkCall(browser, url, visit) {
     wall("");
   }
   await state(ann, "connected");
+  await bo.click("#camera");
+  await bo.click("#mic");
+  await ann.waitForFunction(() => document.querySelectorAll("#tiles .fact").length > 2);
+  await visit("muted", ann);
   await bo.click("#leave");
   await state(ann, "left");
   await visit("left", ann);
