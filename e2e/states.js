@@ -100,6 +100,10 @@ export async function walkCall(browser, url, visit) {
   await shows(ann, "#end");
   await visit("menu", ann);
   await ann.keyboard.press("Escape");
+  await ann.click("#self-open");
+  await shows(ann, "#self-hide");
+  await visit("self", ann);
+  await ann.keyboard.press("Escape");
   await ann.keyboard.type("?");
   await shows(ann, "#keys");
   await visit("keys", ann);
