@@ -99,6 +99,8 @@ type HTTP struct {
 	// AllowedOrigins are the web origins, besides our own, that may open /v1/ws and
 	// read /v1/ice: "https://app.example.org". "*" lets every site in.
 	AllowedOrigins []string `toml:"allowed_origins"`
+	// FrameAncestors are the web origins that may show the call page in a frame. Empty: none.
+	FrameAncestors []string `toml:"frame_ancestors"`
 	// TrustedProxies are the reverse proxies whose X-Forwarded-For counts, and on
 	// every TCP port their PROXY protocol v2: addresses or CIDR prefixes.
 	TrustedProxies []Prefix `toml:"trusted_proxies"`

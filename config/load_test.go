@@ -411,6 +411,10 @@ func TestEveryMistakeIsToldWithPlaceAndCure(t *testing.T) {
 			`turnserver.toml:2:20: http.allowed_origins[0]: "https://*.example" is not an origin such as "https://call.example.org"`,
 		},
 		{
+			"any site in frames", "[http]\nframe_ancestors = ['*']",
+			`turnserver.toml:2:20: http.frame_ancestors[0]: "*" is not an origin such as "https://call.example.org"`,
+		},
+		{
 			"empty realm", "[turn]\nrealm = ''",
 			`turnserver.toml:2:9: turn.realm: is empty, must be a name such as "example.org"`,
 		},

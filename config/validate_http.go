@@ -20,6 +20,9 @@ func (f *findings) http(h HTTP) {
 			f.origin(elementKey("http.allowed_origins", i), origin)
 		}
 	}
+	for i, origin := range h.FrameAncestors {
+		f.origin(elementKey("http.frame_ancestors", i), origin)
+	}
 }
 
 // listen checks "host:port". Port 0 takes a free one.

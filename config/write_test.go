@@ -55,6 +55,7 @@ func full() Config {
 	return Config{
 		HTTP: HTTP{
 			Listen: "[::1]:80", PublicURL: "https://call.example.org", AllowedOrigins: []string{"*", "https://a.example"},
+			FrameAncestors: []string{"https://a.example"},
 			TrustedProxies: []Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
 		Signaling: Signaling{

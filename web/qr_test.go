@@ -54,7 +54,7 @@ func draw(t *testing.T, svg string) image.Image {
 
 func post(text string) *http.Response {
 	answer := httptest.NewRecorder()
-	web.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/qr", strings.NewReader(text)))
+	web.Handler(nobody).ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/qr", strings.NewReader(text)))
 	return answer.Result()
 }
 
@@ -87,7 +87,7 @@ func TestWhatIsNoTextForAQRCodeIsRefused(t *testing.T) {
 		}
 	}
 	answer := httptest.NewRecorder()
-	web.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/qr", nil))
+	web.Handler(nobody).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/qr", nil))
 	if answer.Code != http.StatusNotFound {
 		t.Errorf("GET /qr is answered with %d", answer.Code)
 	}

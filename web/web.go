@@ -25,6 +25,9 @@ var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".png":  "image/png",
+
+	".webmanifest": "application/manifest+json",
 }
 
 // pages are the HTML files that have an address of their own.
@@ -37,11 +40,15 @@ var pages = map[string]string{
 const notFound = "404.html"
 
 // contentSecurityPolicy lets a page load this origin's own files and talk to this
-// origin. 'self' covers wss: of the same host (CSP3 section 6.7.2.8).
+// origin. 'self' covers wss: of the same host (CSP3 section 6.7.2.8). The one Trusted
+// Type is the address of the worker (ui/install.js).
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
 	"img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-	"require-trusted-types-for 'script'; trusted-types 'none'"
+	"manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; " + noFrames + "; " +
+	"require-trusted-types-for 'script'; trusted-types duet-worker"
+
+// noFrames keeps every site from showing a page in a frame.
+const noFrames = "frame-ancestors 'none'"
 
 // permissionsPolicy gives the pages what a call needs and nothing else.
 const permissionsPolicy = "camera=(self), microphone=(self), display-capture=(self), " +
@@ -56,11 +63,14 @@ type file struct {
 	etag        string
 	// shared files may be imported by pages of other origins.
 	shared bool
+	// framed is the call page, which the configuration may let others frame.
+	framed bool
 }
 
 // Handler serves the pages and the SDK: GET and HEAD only, but for POST /qr; every other address is
-// answered with a page that says so.
-func Handler() http.Handler {
+// answered with a page that says so. Pages of frameAncestors, which are origins, may show the
+// call page in a frame.
+func Handler(frameAncestors func() []string) http.Handler {
 	files, missing := loaded()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w.Header())
@@ -74,6 +84,10 @@ func Handler() http.Handler {
 			return
 		}
 		if found, ok := files[r.URL.Path]; ok {
+			if ancestors := frameAncestors(); found.framed && len(ancestors) > 0 {
+				allowed := "frame-ancestors " + strings.Join(ancestors, " ")
+				w.Header().Set("Content-Security-Policy", strings.Replace(contentSecurityPolicy, noFrames, allowed, 1))
+			}
 			found.serve(w, r)
 			return
 		}
@@ -104,7 +118,8 @@ func load(tree fs.FS) (files map[string]file, missing file) {
 		one := file{
 			content:     content,
 			contentType: contentType,
-			shared:      strings.HasPrefix(relative, "sdk/"),
+			shared:      strings.HasPrefix(relative, "sdk/") || strings.HasPrefix(relative, "embed/"),
+			framed:      relative == "index.html",
 		}
 		switch address, isPage := pages[relative]; {
 		case relative == notFound:

@@ -23,7 +23,13 @@ var types = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".png":  "image/png",
+
+	".webmanifest": "application/manifest+json",
 }
+
+// nobody may frame the pages.
+func nobody() []string { return nil }
 
 // addresses maps each file of static/ to where it is served.
 func addresses(t *testing.T) map[string]string {
@@ -59,7 +65,7 @@ func get(t *testing.T, method, target string, header http.Header) *http.Response
 		request.Header[name] = values
 	}
 	recorder := httptest.NewRecorder()
-	web.Handler().ServeHTTP(recorder, request)
+	web.Handler(nobody).ServeHTTP(recorder, request)
 	return recorder.Result()
 }
 
@@ -132,11 +138,28 @@ func TestEveryAnswerIsStrict(t *testing.T) {
 	}
 }
 
+func TestOnlyTheCallPageIsFramedAndOnlyByTheOriginsOfTheConfiguration(t *testing.T) {
+	handler := web.Handler(func() []string { return []string{"https://a.example", "https://b.example:8443"} })
+	for address, want := range map[string]string{
+		"/":           "frame-ancestors https://a.example https://b.example:8443;",
+		"/trickle":    "frame-ancestors 'none';",
+		"/ui/main.js": "frame-ancestors 'none';",
+		"/nothing":    "frame-ancestors 'none';",
+	} {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, address, nil))
+		policy := recorder.Header().Get("Content-Security-Policy")
+		if !strings.Contains(policy, want) || strings.Count(policy, "frame-ancestors") != 1 {
+			t.Errorf("%s: the policy is %s, want %s", address, policy, want)
+		}
+	}
+}
+
 func TestOnlyTheSDKIsForOtherOrigins(t *testing.T) {
 	for name, address := range addresses(t) {
 		response := get(t, http.MethodGet, address, nil)
 		wantOrigin, wantPolicy := "", "same-origin"
-		if strings.HasPrefix(name, "sdk/") {
+		if strings.HasPrefix(name, "sdk/") || strings.HasPrefix(name, "embed/") {
 			wantOrigin, wantPolicy = "*", "cross-origin"
 		}
 		if got := response.Header.Get("Access-Control-Allow-Origin"); got != wantOrigin {

@@ -13,7 +13,7 @@ import (
 // compared, and named if they need a restart.
 func reloadable() []string {
 	return []string{
-		"http.public_url", "http.allowed_origins", "http.trusted_proxies",
+		"http.public_url", "http.allowed_origins", "http.frame_ancestors", "http.trusted_proxies",
 		"signaling.capacity", "signaling.max_rooms", "signaling.max_members",
 		"signaling.auth.required", "signaling.auth.token_secret", "signaling.auth.token_secret_previous",
 		"signaling.auth.jwks_file", "signaling.auth.issuer", "signaling.auth.audience",

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"slices"
@@ -169,6 +171,7 @@ func TestTheWebSideIsReloaded(t *testing.T) {
 	defer stop()
 	next := s.cfg
 	next.HTTP.PublicURL = "https://call.example.org"
+	next.HTTP.FrameAncestors = []string{"https://app.example.org"}
 	next.HTTP.TrustedProxies = []config.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	next.Signaling.Capacity = 3
 	s.read = func() (config.Config, error) { return next, nil }
@@ -176,6 +179,11 @@ func TestTheWebSideIsReloaded(t *testing.T) {
 	s.reload()
 	if got := s.url(); got != "https://call.example.org" {
 		t.Errorf("the server is at %s", got)
+	}
+	page := httptest.NewRecorder()
+	s.routes().ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/", nil))
+	if got := page.Header().Get("Content-Security-Policy"); !strings.Contains(got, "frame-ancestors https://app.example.org;") {
+		t.Errorf("the page's policy is %s", got)
 	}
 	s.current.Load().HTTP.PublicURL = at // for join
 	ws, joined := join(t, s, "tea")

@@ -214,7 +214,7 @@ func (s *server) routes() http.Handler {
 	for pattern, handle := range s.programRoutes() {
 		mux.HandleFunc(pattern, handle)
 	}
-	mux.Handle("/", web.Handler())
+	mux.Handle("/", web.Handler(func() []string { return s.config().HTTP.FrameAncestors }))
 	return behindProxies(s.trustedProxies, s.forgottenProxy, s.crossOrigin(mux))
 }
 

@@ -55,7 +55,8 @@ const noteEveryMs = 5_000;
  * runCall shows a call until it is left. Trying again after a refusal is a new Call
  * with the same camera.
  *
- * @param {Entry & {token: string, media: Media, speaker: Speaker, policy: RTCIceTransportPolicy, signal: AbortSignal, reloaded: AbortSignal}} options
+ * @param {Entry & {token: string, media: Media, speaker: Speaker, policy: RTCIceTransportPolicy, follow?: (call: Call, room: string) => void, signal: AbortSignal, reloaded: AbortSignal}} options
+ *   follow: is told of each Call
  *   signal: abort leaves. reloaded: abort leaves for a page that comes back, perhaps
  * @returns {Promise<void>} when the page should show home again
  */
@@ -77,7 +78,7 @@ export async function runCall(options) {
  * @param {Parameters<typeof runCall>[0]} options
  * @returns {Promise<Partial<Entry> | null>} how to try again, or null: not at all
  */
-function attempt({ media, speaker, policy, signal: outer, reloaded, ...entry }) {
+function attempt({ media, speaker, policy, follow: tell, signal: outer, reloaded, ...entry }) {
   return new Promise((resolve) => {
     const life = new AbortController();
     const { signal } = life;
@@ -115,6 +116,7 @@ function attempt({ media, speaker, policy, signal: outer, reloaded, ...entry }) 
     }
     call = new Call({ ...entry, policy, stream: media.stream });
     follow(call, { store, chat, media, speaker, screen, entry, signal });
+    tell?.(call, entry.room);
     followRoom(call, signal);
     offerFiles(call, chat, signal);
     rememberSeat(call, entry, media, signal);
