@@ -18,6 +18,9 @@ import { Lines } from './lines.js';
 import { whenTheNetworkMayHaveChanged } from './network.js';
 import { Signaling } from './signaling.js';
 
+/** Of this SDK. A release sets it here, in web/sdk/package.json and in CHANGELOG.md; a test compares them. */
+export const version = '0.1.0-dev';
+
 export { Chat, maxTextCharacters } from './chat.js';
 export { DuetEvent, Emitter } from './events.js';
 export { Peer } from './peer.js';
