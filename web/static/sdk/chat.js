@@ -1,5 +1,6 @@
 // Text between members over data channels, and whether their microphone and camera are on: one
-// JSON object a message, {id, text, at}, {heard: id}, {typing} and {mic, camera, screen}.
+// JSON object a message, {id, text, at}, {heard: id}, {typing},
+// {mic, camera, screen} and {paused}: our picture does not come for want of bandwidth.
 //
 // A text is kept until each member who was there has said that it was heard, and goes again over
 // the next channel to whoever has not: a channel may die with what it was given. Its id lets the
@@ -29,7 +30,7 @@ const maxSeen = 1000;
 /**
  * @extends {Emitter<{
  *   message: ChatMessage & {from: string}, devices: Devices & {from: string}, typing: {from: string, typing: boolean},
- *   sent: {id: string},
+ *   sent: {id: string}, paused: {from: string, paused: boolean},
  * }>}
  *   sent: somebody has heard it
  */
@@ -45,6 +46,8 @@ export class Chat extends Emitter {
   /** @type {Devices | null} */
   #devices = null;
   #typing = false;
+  /** @type {Set<string>} Members to whom our picture does not go. */
+  #paused = new Set();
 
   /**
    * attach makes a member's channel part of the conversation until it closes.
@@ -61,6 +64,7 @@ export class Chat extends Emitter {
     this.#members.add(from);
     const open = () => {
       if (this.#devices) put(channel, this.#devices);
+      if (this.#paused.has(from)) put(channel, { paused: true });
       this.#flush(link);
     };
     channel.addEventListener('open', open, { signal });
@@ -77,6 +81,7 @@ export class Chat extends Emitter {
    */
   forget(member) {
     this.#members.delete(member);
+    this.#paused.delete(member);
     for (const link of [...this.#links.values()]) if (link.from === member) this.#detach(link);
     for (const kept of [...this.#kept.values()]) {
       kept.missing.delete(member);
@@ -119,6 +124,18 @@ export class Chat extends Emitter {
   setDevices(devices) {
     this.#devices = { mic: devices.mic, camera: devices.camera, screen: devices.screen === true };
     for (const { channel } of this.#links.values()) put(channel, this.#devices);
+  }
+
+  /**
+   * setPaused tells a member whether our picture is left out for want of bandwidth.
+   *
+   * @param {string} member
+   * @param {boolean} paused
+   */
+  setPaused(member, paused) {
+    if (paused) this.#paused.add(member);
+    else this.#paused.delete(member);
+    for (const { channel, from } of this.#links.values()) if (from === member) put(channel, { paused });
   }
 
   /** close forgets every channel and what still waits. */
@@ -168,6 +185,7 @@ export class Chat extends Emitter {
     const read = decodeChat(data);
     if (!read) return;
     if ('mic' in read) return this.emit('devices', { ...read, from });
+    if ('paused' in read) return this.emit('paused', { ...read, from });
     if ('typing' in read) return this.emit('typing', { ...read, from });
     if ('heard' in read) {
       given.delete(read.heard);
@@ -198,7 +216,7 @@ export class Chat extends Emitter {
  * decodeChat reads what a peer sent, whoever wrote its client; null if it is not ours.
  *
  * @param {unknown} data
- * @returns {ChatMessage | Devices | {heard: string} | {typing: boolean} | null}
+ * @returns {ChatMessage | Devices | {heard: string} | {typing: boolean} | {paused: boolean} | null}
  */
 export function decodeChat(data) {
   if (typeof data !== 'string' || data.length > maxFrameCharacters) return null;
@@ -208,9 +226,10 @@ export function decodeChat(data) {
   } catch {
     return null;
   }
-  const { id, text, at, heard, typing, mic, camera, screen } = parsed ?? {};
+  const { id, text, at, heard, typing, mic, camera, screen, paused } = parsed ?? {};
   if (typeof mic === 'boolean' && typeof camera === 'boolean') return { mic, camera, screen: screen === true };
   if (typeof typing === 'boolean') return { typing };
+  if (typeof paused === 'boolean') return { paused };
   if (isId(heard)) return { heard };
   if (!isId(id) || typeof text !== 'string') return null;
   if (text.trim() === '' || text.length > maxTextCharacters || !Number.isFinite(at)) return null;

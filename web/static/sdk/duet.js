@@ -24,8 +24,10 @@ export const version = '0.1.0-dev';
 export { Chat, maxTextCharacters } from './chat.js';
 export { DuetEvent, Emitter } from './events.js';
 export { Peer } from './peer.js';
+export { gradeOf, qualityOf } from './quality.js';
 export { Signaling, SignalingError } from './signaling.js';
 export { describePath, lossPercent } from './stats.js';
+export { decide, newThrift } from './thrift.js';
 
 /**
  * @import { ChatMessage, Devices } from './chat.js'
@@ -33,6 +35,7 @@ export { describePath, lossPercent } from './stats.js';
  * @import { Joined, Knocker, Member, MemberEvent, Resumed, RoomInfo, Self, SessionInfo } from './message.js'
  * @import { Kind, PeerState } from './peer.js'
  * @import { Interruption, SignalingError, SignalingOptions } from './signaling.js'
+ * @import { Quality } from './quality.js'
  * @import { Path } from './stats.js'
  *
  * @typedef {'new' | 'joining' | 'knocking' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'left' | 'ended'} CallState
@@ -53,7 +56,7 @@ export { describePath, lossPercent } from './stats.js';
  *   host: we may lock the room, put others out and end it. knocks: who waits to be let in.
  */
 
-const statsEveryMs = 2_000;
+const statsEveryMs = 1_000;
 /** How long a page may take to be loaded again, with its camera. */
 const reloadMs = 6_000;
 
@@ -64,7 +67,8 @@ const reloadMs = 6_000;
  *   member: MemberEvent,
  *   peer: {member: Member, stream: MediaStream, state: PeerState},
  *   track: {member: Member, stream: MediaStream, kind: Kind, track: MediaStreamTrack},
- *   path: {member: Member, path: Path, lossPercent: number},
+ *   path: {member: Member, path: Path, lossPercent: number, quality: Quality},
+ *   audioonly: {member: Member, on: boolean, ours: boolean},
  *   chat: ChatMessage & {member: Member | null},
  *   sent: {id: string},
  *   typing: {member: Member, typing: boolean},
@@ -75,6 +79,7 @@ const reloadMs = 6_000;
  *   error: unknown,
  *   ended: {reason: 'left' | 'error', error: SignalingError | null},
  * }>}
+ *   audioonly: a picture is left out for want of bandwidth; ours: the one that we send.
  *   refused: something that we asked of the server may not be; the call goes on. ended: error.code
  *   says whether a host has "kicked" us or "ended" the room, or another page has "replaced" this one.
  */
@@ -161,6 +166,16 @@ export class Call extends Emitter {
    */
   setDevices(devices) {
     this.#chat.setDevices(devices);
+  }
+
+  /**
+   * keepPicture sends our picture however little bandwidth there is, or leaves it out again where
+   * only the voice would get through, which is how a call begins.
+   *
+   * @param {boolean} keep
+   */
+  keepPicture(keep) {
+    this.#lines.keepPicture(keep);
   }
 
   /**
@@ -315,6 +330,14 @@ export class Call extends Emitter {
     );
     lines.addEventListener('track', ({ detail }) => this.emit('track', detail), owned);
     lines.addEventListener('path', ({ detail }) => this.emit('path', detail), owned);
+    lines.addEventListener(
+      'paused',
+      ({ detail: { member, paused } }) => {
+        this.#chat.setPaused(member.id, paused);
+        this.emit('audioonly', { member, on: paused, ours: true });
+      },
+      owned,
+    );
     lines.addEventListener('error', ({ detail }) => this.emit('error', detail), owned);
     lines.addEventListener(
       'channel',
@@ -349,6 +372,14 @@ export class Call extends Emitter {
       ({ detail: { from, typing } }) => {
         const member = this.#lines.member(from);
         if (member) this.emit('typing', { member, typing });
+      },
+      owned,
+    );
+    chat.addEventListener(
+      'paused',
+      ({ detail: { from, paused } }) => {
+        const member = this.#lines.member(from);
+        if (member) this.emit('audioonly', { member, on: paused, ours: false });
       },
       owned,
     );

@@ -3,14 +3,19 @@
 
 import { Emitter } from './events.js';
 import { Peer } from './peer.js';
+import { qualityOf, windowLooks } from './quality.js';
 import { describePath, lossPercent } from './stats.js';
+import { decide, newThrift } from './thrift.js';
 
 /**
  * @import { Ice, Member, Resumed, SignalContent } from './message.js'
  * @import { Kind, PeerState, Tracks } from './peer.js'
+ * @import { Quality } from './quality.js'
  * @import { Path } from './stats.js'
+ * @import { Thrift } from './thrift.js'
  *
- * @typedef {{member: Member, peer: Peer, stream: MediaStream, path: Path | null, life: AbortController}} Line
+ * @typedef {{member: Member, peer: Peer, stream: MediaStream, looks: Path[], thrift: Thrift | null, life: AbortController}} Line
+ *   looks: of the last seconds, the oldest first
  * @typedef {{
  *   policy?: RTCIceTransportPolicy, tracks: Tracks,
  *   send: (to: string, content: SignalContent) => void,
@@ -40,10 +45,12 @@ const limits = [
  *   peer: {member: Member, stream: MediaStream, state: PeerState},
  *   track: {member: Member, stream: MediaStream, kind: Kind, track: MediaStreamTrack},
  *   channel: {member: Member, channel: RTCDataChannel},
- *   path: {member: Member, path: Path, lossPercent: number},
+ *   path: {member: Member, path: Path, lossPercent: number, quality: Quality},
+ *   paused: {member: Member, paused: boolean},
  *   missing: Member, change: null, error: unknown,
  * }>}
- *   missing: who has gone while nobody could tell us. change: of a peer's state.
+ *   missing: who has gone while nobody could tell us. change: of a peer's state. paused: our
+ *   picture to them, for want of bandwidth.
  */
 export class Lines extends Emitter {
   #options;
@@ -59,6 +66,7 @@ export class Lines extends Emitter {
   #missing = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #missingTimer;
+  #keepPicture = false;
 
   /** @param {LinesOptions} options */
   constructor(options) {
@@ -142,7 +150,7 @@ export class Lines extends Emitter {
       freshIceServers: this.#options.freshIceServers,
     });
     /** @type {Line} */
-    const line = { member, peer, stream, path: null, life };
+    const line = { member, peer, stream, looks: [], thrift: null, life };
     const owned = { signal: life.signal };
     this.#lines.set(member.id, line);
     peer.addEventListener(
@@ -208,10 +216,50 @@ export class Lines extends Emitter {
       const report = await line.peer.getStats();
       const path = report && describePath(/** @type {Map<string, Record<string, string>>} */ (/** @type {unknown} */ (report)));
       if (!path || line.life.signal.aborted || line.peer.state !== 'connected') continue;
-      const lost = lossPercent(line.path, path);
-      line.path = path;
-      this.emit('path', { member: line.member, path, lossPercent: lost });
+      const lost = lossPercent(line.looks.at(-1) ?? null, path);
+      line.looks = [...line.looks, path].slice(-windowLooks);
+      const quality = qualityOf(line.looks);
+      if (!quality) continue;
+      this.emit('path', { member: line.member, path, lossPercent: lost, quality });
+      this.#spare(line, path, quality);
     }
+  }
+
+  /**
+   * keepPicture sends the picture to everyone, however little of it gets through.
+   *
+   * @param {boolean} keep
+   */
+  keepPicture(keep) {
+    this.#keepPicture = keep;
+    for (const line of this.#every()) {
+      if (keep && line.thrift?.paused) this.#pause(line, false);
+      line.thrift = null;
+    }
+  }
+
+  /**
+   * Where the way to one of the others is too narrow for both, the voice goes first.
+   *
+   * @param {Line} line
+   * @param {Path} path
+   * @param {Quality} quality
+   */
+  #spare(line, { atMs, availableBps, limited }, { upLossPercent }) {
+    if (this.#keepPicture) return;
+    const before = (line.thrift ??= newThrift(atMs));
+    const { video } = this.#options.tracks;
+    line.thrift = decide(before, { atMs, availableBps, limited, upLossPercent, hasPicture: video?.enabled === true });
+    if (line.thrift.paused !== before.paused) this.#pause(line, line.thrift.paused);
+  }
+
+  /**
+   * @param {Line} line
+   * @param {boolean} paused
+   */
+  #pause(line, paused) {
+    line.peer.pauseVideo(paused);
+    this.emit('paused', { member: line.member, paused });
   }
 
   /** close ends every connection and every timer. */

@@ -55,6 +55,7 @@ export class Peer extends Emitter {
   #proving = false;
   /** @type {VideoLimit} */
   #limit = { scale: 1, maxBitrate: 0 };
+  #paused = false;
   /** @type {PeerState} */
   #state = 'connecting';
 
@@ -139,6 +140,16 @@ export class Peer extends Emitter {
    */
   limitVideo(limit) {
     this.#limit = limit;
+    this.#enqueue(() => this.#applyLimit());
+  }
+
+  /**
+   * pauseVideo leaves our picture out, or sends it again, without negotiating.
+   *
+   * @param {boolean} paused
+   */
+  pauseVideo(paused) {
+    this.#paused = paused;
     this.#enqueue(() => this.#applyLimit());
   }
 
@@ -262,7 +273,8 @@ export class Peer extends Emitter {
     if (!sender || !parameters || !encoding) return; // before the first offer; it is applied with the answer
     const { maxBitrate } = this.#limit;
     const scale = this.#tracks.video?.contentHint === 'detail' ? 1 : this.#limit.scale;
-    if ((encoding.scaleResolutionDownBy ?? 1) === scale && (encoding.maxBitrate ?? 0) === maxBitrate) return;
+    if ((encoding.scaleResolutionDownBy ?? 1) === scale && (encoding.maxBitrate ?? 0) === maxBitrate && encoding.active !== this.#paused) return;
+    encoding.active = !this.#paused;
     encoding.scaleResolutionDownBy = scale;
     if (maxBitrate > 0) encoding.maxBitrate = maxBitrate;
     else delete encoding.maxBitrate;

@@ -5,7 +5,15 @@
  *   path: 'direct' | 'relayed', protocol: 'udp' | 'tcp' | 'tls', rttMs: number | null,
  *   localType: string, remoteType: string,
  *   packetsReceived: number, packetsLost: number, bytesReceived: number, bytesSent: number,
+ *   atMs: number, heard: number, packetsSent: number, packetsLostThere: number, jitterMs: number | null,
+ *   network: string, near: boolean, relay: {host: string, port: number} | null,
+ *   availableBps: number | null, limited: boolean | null, voice: string, sent: Picture | null, received: Picture | null,
  * }} Path
+ *   heard: grows while anything comes from the other side. packetsLostThere: of ours, by the other's count. network: "wifi",
+ *   "cellular" and the like, "" where the browser does not tell. near: both are in one network. relay: ours.
+ *   availableBps: what the browser thinks can leave, null where it does not tell. limited: the picture that we send is made worse
+ *   for want of bandwidth. voice: the codec that we hear.
+ * @typedef {{width: number, height: number, framesPerSecond: number, codec: string}} Picture
  * @typedef {Record<string, string | number | boolean | undefined>} Entry
  * @typedef {Iterable<readonly [string, Entry]>} Report  an RTCStatsReport, or a Map in tests
  */
@@ -27,7 +35,18 @@ export function describePath(report) {
   if (!pair || !local || !remote) return null;
   const relayed = local.candidateType === 'relay' || remote.candidateType === 'relay';
   const rtt = pair.currentRoundTripTime;
-  const inbound = [...entries.values()].filter((entry) => entry.type === 'inbound-rtp');
+  const all = [...entries.values()];
+  const of = (/** @type {string} */ type) => all.filter((entry) => entry.type === type);
+  const video = (/** @type {Entry[]} */ some) => some.find(({ kind, frameWidth }) => kind === 'video' && frameWidth);
+  const codec = (/** @type {Entry | undefined} */ entry) => String(entries.get(String(entry?.codecId))?.mimeType ?? '').replace(/^\w+\//, '');
+  const inbound = of('inbound-rtp');
+  const outbound = of('outbound-rtp');
+  const voice = inbound.find(({ kind }) => kind === 'audio');
+  const picture = (/** @type {Entry | undefined} */ entry) =>
+    entry
+      ? { width: Number(entry.frameWidth), height: Number(entry.frameHeight), framesPerSecond: Math.round(Number(entry.framesPerSecond ?? 0)), codec: codec(entry) }
+      : null;
+  const reason = video(outbound)?.qualityLimitationReason;
   return {
     path: relayed ? 'relayed' : 'direct',
     protocol: protocolOf(local),
@@ -38,7 +57,29 @@ export function describePath(report) {
     packetsLost: sum(inbound, 'packetsLost'),
     bytesReceived: Number(pair.bytesReceived ?? 0),
     bytesSent: Number(pair.bytesSent ?? 0),
+    atMs: Number(pair.timestamp ?? 0),
+    heard: sum(inbound, 'packetsReceived') + sum([pair], 'bytesReceived') + sum([pair], 'responsesReceived'),
+    packetsSent: sum(outbound, 'packetsSent'),
+    packetsLostThere: sum(of('remote-inbound-rtp'), 'packetsLost'),
+    jitterMs: typeof voice?.jitter === 'number' ? Math.round(voice.jitter * 1000) : null,
+    network: String(local.networkType ?? '').replace('unknown', ''),
+    near: !relayed && local.candidateType === 'host' && (remote.candidateType === 'host' || isPrivate(remote.address)),
+    relay: local.candidateType === 'relay' ? relayOf(local.url) : null,
+    availableBps: typeof pair.availableOutgoingBitrate === 'number' ? pair.availableOutgoingBitrate : null,
+    limited: typeof reason === 'string' ? reason === 'bandwidth' : null,
+    voice: codec(voice),
+    sent: picture(video(outbound)),
+    received: picture(video(inbound)),
   };
+}
+
+/** The addresses of RFC 1918, and link-local and unique local ones. @param {unknown} address */
+const isPrivate = (address) => /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|fe[89ab]|f[cd])/i.test(String(address ?? ''));
+
+/** "turns:call.example.org:443?transport=tcp", or with an IPv6 address in brackets. @param {unknown} url */
+function relayOf(url) {
+  const [, secure, host = '', port] = /^turn(s?):(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(String(url ?? '')) ?? [];
+  return host ? { host, port: Number(port ?? (secure ? 5349 : 3478)) } : null;
 }
 
 /**

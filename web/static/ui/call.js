@@ -11,6 +11,7 @@
 //          .refuse, .pause, .cancel), #file-pick (what is to be sent),
 //          #remote-video (of the first of the others), #self-video, #status (text),
 //          #path[data-path="direct|relayed"][data-protocol="udp|tcp|tls"],
+//          #quality (the mark, see quality-panel.js), #audio-only,
 //          #invite-link (its value), #copy-invite, #retry, #back
 //   key:   #room-key, #open (the room); locked and refused: #knock
 //   inside a locked room: #locked, #knocks (children .knock with .admit and .refuse)
@@ -29,6 +30,7 @@ import { onLanguage, t } from './i18n.js';
 import { showInvite } from './invite.js';
 import { renderKnocks } from './knocks.js';
 import { hideToast, say, toast } from './live.js';
+import { startQuality } from './quality.js';
 import { Screen } from './screen.js';
 import { dropSeat, keepSeat } from './seat.js';
 import { Stage } from './stage.js';
@@ -218,6 +220,7 @@ function followRoom(call, signal) {
 function follow(call, { store, chat, media, speaker, screen, entry, signal }) {
   const owned = { signal };
   const stage = new Stage(speaker, signal, () => toast(t('say.play')));
+  startQuality(call, stage, signal);
   const names = () => call.members.map((member) => member.name || t('call.someone.short'));
   const tellDevices = () => call.setDevices({ ...media.on, screen: screen.on });
 
@@ -234,6 +237,7 @@ function follow(call, { store, chat, media, speaker, screen, entry, signal }) {
     'member',
     ({ detail: { event, member, reason } }) => {
       if (event !== 'left' || call.members.length > 0) store.set({ names: names() });
+      store.set({ away: event === 'away' ? member.name || t('call.someone.short') : '' });
       if (event === 'left') chat.typing(member, false);
       stage.update(member);
       if (event === 'away' && reason === 'left') return; // a page that is loaded again, or `left` follows

@@ -5,6 +5,7 @@ import { onLanguage, t } from './i18n.js';
 import { say, toast } from './live.js';
 import { wordsOf } from './notice.js';
 import { toggle } from './preview.js';
+import { qualityKeys } from './quality.js';
 import { canShare } from './screen.js';
 import { startSelf } from './self.js';
 import { startWindow } from './window.js';
@@ -16,7 +17,7 @@ import { startWindow } from './window.js';
  */
 
 /**
- * startControls wires the buttons and m v s c h x f p l ?, until the signal aborts.
+ * startControls wires the buttons and m v s c h x f p q l ?, until the signal aborts.
  *
  * @param {{media: Media, screen: Screen, leave: () => void, toggleChat: () => void, signal: AbortSignal}} options
  */
@@ -81,6 +82,7 @@ export function startControls({ media, screen, leave, toggleChat, signal }) {
     c: toggleChat,
     ...startSelf(signal),
     ...startWindow(signal),
+    ...qualityKeys,
     l: leave,
     '?': () => keys.showModal(),
   };

@@ -2,6 +2,7 @@
 
 import { byId, h, setText } from './dom.js';
 import { onLanguage, t } from './i18n.js';
+import { say } from './live.js';
 
 /**
  * @import { Devices } from '../sdk/chat.js'
@@ -10,7 +11,7 @@ import { onLanguage, t } from './i18n.js';
  *
  * @typedef {{
  *   member: Member, stream: MediaStream, box: HTMLElement, video: HTMLVideoElement,
- *   devices: Devices | null, render: () => void,
+ *   devices: Devices | null, weak: boolean, paused: boolean, render: () => void,
  * }} Tile
  */
 
@@ -50,11 +51,11 @@ export class Stage {
     const facts = h('div', { class: 'facts' });
     const box = h('div', { class: 'tile' }, initial, video, facts);
     /** @type {Tile} */
-    const tile = { member, stream, box, video, devices: null, render: () => {} };
+    const tile = { member, stream, box, video, devices: null, weak: false, paused: false, render: () => {} };
     tile.render = () => {
       const name = tile.member.name || t('call.someone.short');
       const shared = tile.devices?.screen === true;
-      const picture = (shared || tile.devices?.camera !== false) && stream.getVideoTracks().some((track) => !track.muted);
+      const picture = !tile.paused && (shared || tile.devices?.camera !== false) && stream.getVideoTracks().some((track) => !track.muted);
       box.classList.toggle('no-picture', !picture);
       box.classList.toggle('screen', shared);
       video.setAttribute('aria-label', name);
@@ -63,9 +64,11 @@ export class Stage {
       const muted = tile.devices?.mic === false ? t('remote.muted', { name }) : '';
       const off = tile.devices?.camera === false && !shared ? t('remote.camera.off') : '';
       const screen = shared ? t('remote.screen', { name }) : '';
+      const weak = tile.weak ? t('quality.weak', { name }) : '';
+      const paused = tile.paused ? t('quality.theirs.paused', { name }) : '';
       facts.replaceChildren(
         h('span', { class: 'fact who' }, name),
-        ...[host, screen, muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
+        ...[weak, paused, host, screen, muted, off].filter(Boolean).map((text) => h('span', { class: 'fact' }, text)),
       );
     };
     this.#tiles.set(stream, tile);
@@ -118,6 +121,36 @@ export class Stage {
     for (const tile of this.#tiles.values()) {
       if (tile.member.id !== member.id) continue;
       tile.devices = devices;
+      tile.render();
+    }
+  }
+
+  /**
+   * setWeak says that little or nothing comes from a member, in place of a picture that just stands.
+   *
+   * @param {Member} member
+   * @param {boolean} weak
+   */
+  setWeak(member, weak) {
+    for (const tile of this.#tiles.values()) {
+      if (tile.member.id !== member.id || tile.weak === weak) continue;
+      tile.weak = weak;
+      tile.box.classList.toggle('weak', weak);
+      tile.render();
+      if (weak) say(t('quality.weak', { name: member.name || t('call.someone.short') }));
+    }
+  }
+
+  /**
+   * setPaused says that a member's picture is left out for want of bandwidth.
+   *
+   * @param {Member} member
+   * @param {boolean} paused
+   */
+  setPaused(member, paused) {
+    for (const tile of this.#tiles.values()) {
+      if (tile.member.id !== member.id) continue;
+      tile.paused = paused;
       tile.render();
     }
   }

@@ -11,10 +11,10 @@ import { t } from './i18n.js';
  *   names: string[],
  *   reason: string,
  *   failure: {code: string, message: string} | null,
- *   path: Path | null, lossPercent: number, tried: boolean,
+ *   path: Path | null, lossPercent: number, tried: boolean, away: string,
  * }} View
  *   seconds: in this state. names: of the others; of the one who left. reason: of a
- *   leave. failure: the last one of signaling. tried: a key.
+ *   leave. failure: the last one of signaling. tried: a key. away: the name of one whose connection is lost.
  * @typedef {{
  *   title: string, text: string, invite: boolean, key: boolean, knock: boolean, retry: boolean, back: boolean, test: boolean,
  * }} Scene
@@ -93,7 +93,7 @@ export function sceneOf(view) {
     case 'connected':
       return scene;
     case 'reconnecting':
-      return { ...scene, title: t('scene.reconnecting.title'), text: t('scene.reconnecting.text') };
+      return { ...scene, title: t('scene.reconnecting.title'), text: view.away ? t('scene.reconnecting.theirs', { name: view.away }) : t('scene.reconnecting.text') };
     case 'left': {
       if (view.reason === 'kicked') return { ...scene, title: t('scene.kicked.title', { name }), text: t('scene.kicked.text'), invite: true };
       const lost = view.reason !== '' && view.reason !== 'left';

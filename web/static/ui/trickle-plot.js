@@ -111,7 +111,7 @@ export function niceAxis(max, most) {
  *
  * @param {([number, number] | null)[]} points
  */
-function path(points) {
+export function path(points) {
   return points
     .map((point, i) => (point ? `${i > 0 && points[i - 1] ? 'L' : 'M'}${point[0].toFixed(1)} ${point[1].toFixed(1)}h0` : ''))
     .join('');
@@ -122,4 +122,4 @@ function path(points) {
  * @param {number} height
  * @param {string} label
  */
-const svg = (width, height, label) => s('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
+export const svg = (width, height, label) => s('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });

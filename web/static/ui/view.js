@@ -46,7 +46,7 @@ export function render(view) {
 /** @returns {CallView} */
 export function emptyView() {
   return {
-    state: 'joining', since: performance.now(), seconds: 0, names: [], reason: '', failure: null, path: null, lossPercent: 0, capacity: 0, tried: false,
+    state: 'joining', since: performance.now(), seconds: 0, names: [], reason: '', failure: null, path: null, lossPercent: 0, capacity: 0, tried: false, away: '',
   };
 }
 
