@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
-import { artifacts, call, errorsOf, flows, media, setStage, state, until } from "./lab.js";
+import { artifacts, call, data, errorsOf, flows, media, setStage, state, until } from "./lab.js";
 
 /** @import { Page } from "puppeteer-core" */
 
@@ -25,8 +25,15 @@ function narrow(rate) {
   run("tc", `qdisc add dev lo root tbf rate ${rate} burst 4kb latency 300ms`);
 }
 
-/** Drops what one page sends to the other. @param {Page} page @param {string} [which]  "" is all of it */
-async function drop(page, which = "") {
+/** Drops what comes in. @param {...string} what  nft matches */
+function drop(...what) {
+  run("nft", "add table inet loss");
+  run("nft", "add chain inet loss in { type filter hook input priority 0; }");
+  for (const match of what) run("nft", `add rule inet loss in ${match} drop`);
+}
+
+/** The port that a page sends its media from. @param {Page} page */
+async function portOf(page) {
   const port = await page.evaluate(async () => {
     const report = await seen.connections.at(-1)?.getStats();
     for (const entry of report?.values() ?? []) {
@@ -34,9 +41,7 @@ async function drop(page, which = "") {
     }
   });
   assert.ok(port > 0, `no port: ${port}`);
-  run("nft", "add table inet loss");
-  run("nft", "add chain inet loss in { type filter hook input priority 0; }");
-  run("nft", `add rule inet loss in udp sport ${port} ${which} drop`.replace(/ +/g, " "));
+  return port;
 }
 
 /** @param {Page} page @param {string} selector */
@@ -99,24 +104,30 @@ test("where nothing comes from Ann, or much of it is lost, the other side says t
   const [ann, bo] = await call(stage.chromium.browser, stage.duet.url, { room: "weak" });
   await flows(bo);
   assert.doesNotMatch(await facts(bo), /weak/);
-  await drop(ann);
+  drop("meta l4proto udp", "tcp dport 3478");
   await until("silence is told", async () => /Ann’s connection is weak/.test(await facts(bo)), 8_000);
   await bo.screenshot({ path: join(artifacts, "quality-weak.png") });
   run("nft", "flush ruleset");
   await until("it is taken back", async () => !/weak/.test(await facts(bo)) && (await isShown(bo, "#quality")));
   await state(bo, "connected");
   await flows(bo);
-  await drop(ann, "numgen random mod 100 < 30");
-  await until("loss is told", async () => /Ann’s connection is weak/.test(await facts(bo)) && (await bo.$eval("#quality", (mark) => mark.dataset.grade)) === "weak");
+  drop(`udp sport ${await portOf(ann)} numgen random mod 100 < 30`);
+  await until("loss is told", async () => /Ann’s connection is weak/.test(await facts(bo)) && (await data(bo, "#quality")).grade === "weak");
   run("nft", "flush ruleset");
-  await until("it is well again", async () => (await bo.$eval("#quality", (mark) => mark.dataset.grade)) === "good");
+  await until("it is well again", async () => (await data(bo, "#quality")).grade === "good");
   assert.doesNotMatch(await facts(bo), /weak/);
 });
 
 test("where the wire is too narrow for pictures only sound is sent, both sides are told, and the pictures come back", async () => {
   const pages = await call(stage.chromium.browser, stage.duet.url, { room: "narrow" });
   const [ann, bo] = pages;
-  for (const page of pages) await flows(page);
+  for (const page of pages) {
+    await flows(page);
+    await page.keyboard.press("q"); // so that the panel is there when the wire is narrow
+    await page.waitForSelector("#keep-picture[hidden]");
+    await page.keyboard.press("q");
+  }
+  const negotiated = await Promise.all(pages.map((page) => page.evaluate(() => seen.negotiations)));
   narrow("140kbit");
   await until("one sends sound only", async () => (await isShown(ann, "#audio-only")) || (await isShown(bo, "#audio-only")), 60_000);
   const [sparing, other] = (await isShown(ann, "#audio-only")) ? [ann, bo] : [bo, ann];
@@ -127,10 +138,18 @@ test("where the wire is too narrow for pictures only sound is sent, both sides a
   const before = await media(other);
   await until("the sound goes on", async () => (await media(other)).audio > before.audio + 50);
   assert.ok((await media(other)).frames <= before.frames + 5, "the picture goes on");
+  await sparing.keyboard.press("q");
+  await sparing.waitForSelector("#keep-picture:not([hidden])", { visible: true });
+  await sparing.click("#keep-picture");
+  const paused = await media(other);
+  await until("who insists sends the picture all the same", async () => !(await isShown(sparing, "#audio-only")) && (await media(other)).frames > paused.frames);
+  await sparing.click("#keep-picture[aria-pressed=true]");
+  await sparing.keyboard.press("q");
   narrow(null);
   await until("both send pictures", async () => !(await isShown(ann, "#audio-only")) && !(await isShown(bo, "#audio-only")), 60_000);
   for (const page of pages) {
     await flows(page);
-    assert.doesNotMatch(await facts(page), /too slow/);
+    await until("nobody is told otherwise", async () => !/too slow/.test(await facts(page)));
   }
+  assert.deepEqual(await Promise.all(pages.map((page) => page.evaluate(() => seen.negotiations))), negotiated, "it was negotiated");
 });

@@ -214,3 +214,22 @@ for (const [name, data] of Object.entries(strange)) {
 test('unknown fields are left behind', () => {
   assert.deepEqual(decodeChat('{"id":"x","text":"t","at":1,"html":"<b>"}'), { id: 'x', text: 't', at: 1 });
 });
+
+test('a member is told that a picture is left out, over every channel until it is back, and nobody else is', () => {
+  const chat = new Chat();
+  /** @param {Channel} channel */
+  const told = (channel) => channel.sent.map((data) => JSON.parse(data).paused).filter((paused) => paused !== undefined);
+  const bo = attach(chat, new Channel()).open();
+  const cy = attach(chat, new Channel(), 'cy').open();
+  chat.setPaused('bo', true);
+  const again = attach(chat, new Channel()).open();
+  assert.deepEqual([told(bo), told(cy), told(again)], [[true], [], [true]]);
+  chat.setPaused('bo', false);
+  assert.deepEqual([told(again), told(attach(chat, new Channel()).open())], [[true, false], []]);
+  /** @type {unknown[]} */
+  const heard = [];
+  chat.addEventListener('paused', ({ detail }) => heard.push(detail));
+  cy.receive({ paused: true });
+  cy.receive({ paused: 'yes' });
+  assert.deepEqual(heard, [{ paused: true, from: 'cy' }]);
+});

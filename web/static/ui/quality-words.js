@@ -35,7 +35,7 @@ export function pathWords({ path, protocol, relay, network, near }) {
     return t(protocol === 'tls' ? 'quality.path.relayed.port' : 'quality.path.relayed', values);
   }
   const known = networks[network];
-  if (known) return t(`quality.path.${known}`);
+  if (known && !(near && known === 'cable')) return t(`quality.path.${known}`);
   return t(near ? 'quality.path.near' : 'quality.path.direct');
 }
 
