@@ -83,7 +83,7 @@ test('each trial that fails doubles the pause, and a picture that was well for a
   const trials = changes(alike(400, 60_000)).map(([at]) => at / 1000);
   const pauses = trials.filter((_, i) => i % 2).map((at, i) => at - (trials[2 * i] ?? 0));
   assert.deepEqual(pauses.slice(0, 5), [10, 20, 40, 80, 80]);
-  const later = [...alike(60, 60_000), ...alike(100, 900_000, 0, 60), ...alike(40, 60_000, 0, 160)];
+  const later = [...alike(60, 60_000), ...alike(100, 900_000, 0, 60), ...alike(20, 60_000, 0, 160)];
   const [again, back] = changes(later).slice(-2);
   assert.equal((back?.[0] ?? 0) - (again?.[0] ?? 0), 10_000);
 });

@@ -265,6 +265,7 @@ export default {
   'file.nobody': 'Nobody is here yet to send a file to.',
   'file.many': 'Too many files are under way. Wait until some are done.',
   'file.toolarge': 'This browser gives pages no disk, so files over {size} cannot be received here. Use another browser, or leave the private window.',
+
   'quality.title': 'Connection',
   'quality.close': 'Close',
   'quality.mark': 'Connection: {grade}. Show details',

@@ -266,6 +266,7 @@ const zh = {
   'file.nobody': '还没有人可以接收文件。',
   'file.many': '正在传输的文件太多，请等其中一些完成。',
   'file.toolarge': '此浏览器不给网页使用磁盘，因此无法接收超过 {size} 的文件。请换用其他浏览器，或离开无痕窗口。',
+
   'quality.title': '连接',
   'quality.close': '关闭',
   'quality.mark': '连接质量：{grade}。显示详情',
