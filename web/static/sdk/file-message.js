@@ -63,6 +63,8 @@ const isCount = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** What no system takes in a name, what leads out of a directory, and what makes a name look like another. */
 const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\\/:*?"<>|]/gu;
+/** Most disks take 255 bytes of UTF-8; some browsers add an ending while a file comes. */
+const maxNameBytes = 230;
 /** Names that are devices in Windows. */
 const devices = /^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i;
 
@@ -77,7 +79,11 @@ export function safeFileName(name) {
   const clean = base.replace(unsafe, '').trim().replace(/^\.+|[. ]+$/g, '').replace(devices, '_$1');
   const characters = [...clean];
   if (characters.length === 0) return 'file';
-  if (characters.length <= maxNameCharacters) return clean;
-  const ending = [...(/\.[^.]{1,16}$/.exec(clean)?.[0] ?? '')];
-  return [...characters.slice(0, maxNameCharacters - ending.length), ...ending].join('');
+  if (characters.length <= maxNameCharacters && bytesOf(clean) <= maxNameBytes) return clean;
+  const ending = /\.[^.]{1,16}$/.exec(clean)?.[0] ?? '';
+  const stem = [...clean.slice(0, clean.length - ending.length)].slice(0, maxNameCharacters - [...ending].length);
+  while (bytesOf(stem.join('') + ending) > maxNameBytes) stem.pop();
+  return stem.join('') + ending;
 }
+
+const bytesOf = (/** @type {string} */ text) => new TextEncoder().encode(text).length;
