@@ -108,6 +108,7 @@ export function startHome({ media, speaker, relayOnly, enter }) {
     void go(entryTo(roomOfInput(room.value), key));
   });
   byId('start', HTMLButtonElement).addEventListener('click', () => void go(entryTo(newRoomName(), newKey.value.trim())));
+  for (const id of ['start', 'join']) byId(id, HTMLButtonElement).disabled = false; // pressed earlier they would do nothing
   byId('instead', HTMLButtonElement).addEventListener('click', () => {
     history.replaceState(null, '', location.pathname + location.search);
     room.value = '';
