@@ -76,6 +76,19 @@ async function join(room, name) {
   return page;
 }
 
+test('nobody can press Join or Start before the page listens', { skip }, async () => {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  const pressable = () => page.$$eval('#join, #start', (buttons) => buttons.filter((button) => button.matches(':enabled')).length);
+  await page.setJavaScriptEnabled(false); // as long as the modules are on their way
+  await page.goto(server.url);
+  assert.equal(await pressable(), 0);
+  await page.setJavaScriptEnabled(true);
+  await page.reload();
+  await page.waitForSelector('#join:enabled');
+  assert.equal(await pressable(), 2);
+});
+
 test('an invite link brings two people into a call', { skip }, async () => {
   const ann = await open();
   await ann.type('#name', 'Ann');
